@@ -1,0 +1,37 @@
+// Package state is what a gateway knows at one moment: its grant and its keys.
+// A Snapshot never changes; a change is a new Snapshot.
+package state
+
+import (
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/secret"
+)
+
+// Snapshot is what the gateway enforces at one moment.
+type Snapshot struct {
+	Claw audit.ClawRef
+	// Grant in force. Nil or not Active means: deny everything.
+	Grant *v1alpha1.ClawGrantSpec
+	// Reason says why everything is denied, where it is.
+	Reason string
+	// Keys by credential name and slot. Credentials that are revoked or not in the grant are absent.
+	Keys map[string]map[string]secret.Value
+	// ProxyPassword the agent must present on the proxy port.
+	ProxyPassword secret.Value
+	// ResignSecret signs messages to the agent: it is the signing secret the agent was given.
+	ResignSecret secret.Value
+	// Done is closed when a later snapshot takes this one's place because what it allowed may no
+	// longer be allowed: every stream begun under it must end or be judged again.
+	Done <-chan struct{}
+}
+
+// Active reports whether the snapshot allows anything at all.
+func (s *Snapshot) Active() bool {
+	return s != nil && s.Grant != nil && s.Grant.State == v1alpha1.GrantActive
+}
+
+// Source gives the current snapshot. It never returns nil.
+type Source interface {
+	Current() *Snapshot
+}

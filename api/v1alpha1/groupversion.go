@@ -18,6 +18,9 @@ import (
 // GroupVersion is the API group and version of every kind in this package.
 var GroupVersion = schema.GroupVersion{Group: "clawstaff.dev", Version: "v1alpha1"}
 
+// SchemeGroupVersion is GroupVersion under the name generated code expects.
+var SchemeGroupVersion = GroupVersion
+
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,

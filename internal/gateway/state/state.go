@@ -3,6 +3,9 @@
 package state
 
 import (
+	"crypto"
+	"crypto/x509"
+
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/secret"
@@ -21,6 +24,11 @@ type Snapshot struct {
 	ProxyPassword secret.Value
 	// ResignSecret signs messages to the agent: it is the signing secret the agent was given.
 	ResignSecret secret.Value
+	// CA and CAKey sign the leaves shown to the agent and to the ingress. Nil until the Secret is read.
+	CA    *x509.Certificate
+	CAKey crypto.Signer
+	// UpstreamRoots verify providers: the system's roots and the organization's own.
+	UpstreamRoots *x509.CertPool
 	// Done is closed when a later snapshot takes this one's place because what it allowed may no
 	// longer be allowed: every stream begun under it must end or be judged again.
 	Done <-chan struct{}

@@ -32,6 +32,8 @@ const (
 	WithheldCredential WithheldReason = "CredentialNotUsable"
 	// WithheldNotMember means that the owner is no member, or not of that team.
 	WithheldNotMember WithheldReason = "NotAMember"
+	// WithheldContested means that an identity is claimed by two members and so is nobody's.
+	WithheldContested WithheldReason = "IdentityContested"
 	// WithheldVisibility means that it would reach beyond the Claw's visibility.
 	WithheldVisibility WithheldReason = "BeyondVisibility"
 )
@@ -41,7 +43,7 @@ type ClawGrantSpec struct {
 	// ClawUID is the UID of the Claw the grant is for.
 	// +required
 	ClawUID string `json:"clawUID"`
-	// Hash of the effective content below, agentIPs left out.
+	// Hash of the content below without what allows nothing: agentIPs and withheld.
 	// +required
 	Hash string `json:"hash"`
 	// State of the grant.

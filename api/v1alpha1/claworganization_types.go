@@ -33,7 +33,7 @@ const (
 
 // ClawOrganizationSpec is the platform's word about one organization.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.namespace) ? self.namespace : ”) == (has(oldSelf.namespace) ? oldSelf.namespace : ”)",message="spec.namespace is immutable: delete the organization and create another one"
+// +kubebuilder:validation:XValidation:rule="has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)",message="spec.namespace is immutable: delete the organization and create another one"
 // +kubebuilder:validation:XValidation:rule="!has(self.namespace) || !(self.namespace.startsWith('kube-') || self.namespace == 'default' || self.namespace == 'clawstaff-system')",message="spec.namespace may not be default, clawstaff-system or kube-*: a cage is a namespace of its own"
 type ClawOrganizationSpec struct {
 	// Namespace is the organization's cage; the organization's name if left out. Immutable.

@@ -10,7 +10,8 @@ type ClawPolicySpec struct {
 	// Allow is what the selected Claws may ask for; the union over all policies that select a Claw.
 	// +optional
 	Allow PolicyRules `json:"allow,omitzero"`
-	// Deny wins over every allow. A list left out inside a deny entry means all of it.
+	// Deny wins over every allow. A list left out inside a deny entry means all of it. A channel that is
+	// denied is denied to tools as well; and where tools may not Read or Write, there is no channel either.
 	// +optional
 	Deny PolicyRules `json:"deny,omitzero"`
 }

@@ -16,7 +16,7 @@ import (
 type ClawGrantSpecApplyConfiguration struct {
 	// ClawUID is the UID of the Claw the grant is for.
 	ClawUID *string `json:"clawUID,omitempty"`
-	// Hash of the effective content below, agentIPs left out.
+	// Hash of the content below without what allows nothing: agentIPs and withheld.
 	Hash *string `json:"hash,omitempty"`
 	// State of the grant.
 	State *apiv1alpha1.GrantState `json:"state,omitempty"`

@@ -14,7 +14,8 @@ type ClawPolicySpecApplyConfiguration struct {
 	Selector *PolicySelectorApplyConfiguration `json:"selector,omitempty"`
 	// Allow is what the selected Claws may ask for; the union over all policies that select a Claw.
 	Allow *PolicyRulesApplyConfiguration `json:"allow,omitempty"`
-	// Deny wins over every allow. A list left out inside a deny entry means all of it.
+	// Deny wins over every allow. A list left out inside a deny entry means all of it. A channel that is
+	// denied is denied to tools as well; and where tools may not Read or Write, there is no channel either.
 	Deny *PolicyRulesApplyConfiguration `json:"deny,omitempty"`
 }
 

@@ -1,0 +1,277 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// Errors of a Shipper.
+var (
+	// ErrBusy means that too many records wait already.
+	ErrBusy = errors.New("the record cannot be kept: too many records wait for the ledger")
+	// ErrRefused means that the ledger has another history than this gateway, or cannot
+	// take its records at all. Nothing is recorded, so nothing is done, until a restart.
+	ErrRefused = errors.New("the ledger refuses this gateway's records")
+	// ErrClosed means that the Shipper has ended.
+	ErrClosed = errors.New("the record cannot be kept: the gateway is shutting down")
+)
+
+// Limits of what is sent at once, and of how long is waited between attempts.
+const (
+	defaultQueue  = 1024
+	maxBatch      = 512
+	maxBatchBytes = 4 << 20
+	firstBackoff  = 50 * time.Millisecond
+	lastBackoff   = 2 * time.Second
+)
+
+// ShipperConfig is what a Shipper needs.
+type ShipperConfig struct {
+	// Claw whose history this is. It is set on every record.
+	Claw ClawRef
+	// URL of the ledger, without a path.
+	URL string
+	// TokenFile holds the bearer token. It is read for every request: tokens are renewed in place.
+	TokenFile string
+	// Stdout gets one line per durable record, without anything a person or the agent wrote.
+	Stdout io.Writer
+	// Clock is the real one where nil.
+	Clock clock.Clock
+	// Queue is how many records may wait; 1024 where 0.
+	Queue int
+}
+
+// Shipper is the Log of a gateway, and the only writer of its Claw's history. Records
+// that wait while a batch is under way become the next batch: one request to the
+// ledger, one sync to its disk. A batch is sent again, byte for byte, until the ledger
+// has answered: it may have it already.
+type Shipper struct {
+	cfg    ShipperConfig
+	ledger ledgerClient
+	queue  chan *pending
+	ended  chan struct{} // closed when Run returns
+	ready  atomic.Bool
+	cause  error // why Run returned; read only after ended
+}
+
+// pending is a record that waits, and who waits for it.
+type pending struct {
+	ctx    context.Context
+	record Record
+	done   chan result
+}
+
+type result struct {
+	record Record
+	err    error
+}
+
+// sealed is a record with its place in the history.
+type sealed struct {
+	record Record
+	line   []byte
+	waiter *pending
+}
+
+// NewShipper makes a Shipper. Nothing is sent before SetRoots and Run.
+func NewShipper(cfg ShipperConfig) *Shipper {
+	if cfg.Clock == nil {
+		cfg.Clock = clock.RealClock{}
+	}
+	if cfg.Queue <= 0 {
+		cfg.Queue = defaultQueue
+	}
+	if cfg.Stdout == nil {
+		cfg.Stdout = io.Discard
+	}
+	return &Shipper{
+		cfg:    cfg,
+		ledger: ledgerClient{url: cfg.URL, tokenFile: cfg.TokenFile},
+		queue:  make(chan *pending, cfg.Queue),
+		ended:  make(chan struct{}),
+	}
+}
+
+// SetRoots sets the certificate authorities, in PEM, that the ledger is verified with. It may
+// be called again at any time: the batch under way is then sent to a ledger verified with these.
+func (s *Shipper) SetRoots(pem []byte) error { return s.ledger.setRoots(pem) }
+
+// Ready reports whether the ledger has been asked for the head and records are taken.
+func (s *Shipper) Ready() bool { return s.ready.Load() }
+
+// Append implements Log.
+func (s *Shipper) Append(ctx context.Context, r Record) (Record, error) {
+	r.Claw = s.cfg.Claw
+	p := &pending{ctx: ctx, record: r, done: make(chan result, 1)}
+	select {
+	case <-s.ended:
+		return Record{}, s.cause
+	default:
+	}
+	select {
+	case s.queue <- p:
+	default:
+		return Record{}, ErrBusy
+	}
+	select {
+	case got := <-p.done:
+		return got.record, got.err
+	case <-ctx.Done():
+		return Record{}, fmt.Errorf("the record is not known to be kept: %w", context.Cause(ctx))
+	case <-s.ended:
+		select { // it may have been kept at the last moment
+		case got := <-p.done:
+			return got.record, got.err
+		default:
+			return Record{}, s.cause
+		}
+	}
+}
+
+// Run continues the history where the ledger's copy ends, until ctx is done (nil) or the
+// ledger refuses (ErrRefused). After that every Append fails: only a restarted gateway,
+// which asks for the head again, can go on.
+func (s *Shipper) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	s.ready.Store(false)
+	s.cause = err
+	if ctx.Err() != nil {
+		s.cause, err = ErrClosed, nil
+	}
+	close(s.ended)
+	return err
+}
+
+func (s *Shipper) run(ctx context.Context) error {
+	var head Head
+	err := s.insist(ctx, "ask the ledger for the head of the history", func(ctx context.Context) (err error) {
+		head, err = s.ledger.head(ctx, s.cfg.Claw)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.ready.Store(true)
+	chain := NewChain(head)
+	for {
+		batch, err := s.collect(ctx, chain)
+		if err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		body, err := otlp(s.cfg.Claw, batch)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		if err := s.insist(ctx, "append to the ledger", func(ctx context.Context) error { return s.ledger.append(ctx, body) }); err != nil {
+			return err
+		}
+		for _, b := range batch {
+			b.waiter.done <- result{record: b.record}
+		}
+		s.print(batch)
+	}
+}
+
+// collect waits for a record, and takes all that wait with it, sealed.
+func (s *Shipper) collect(ctx context.Context, chain *Chain) ([]sealed, error) {
+	var next *pending
+	select {
+	case next = <-s.queue:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	var batch []sealed
+	for size := 0; next != nil; {
+		if b, ok := s.seal(next, chain); ok {
+			batch = append(batch, b)
+			size += len(b.line)
+		}
+		if len(batch) >= maxBatch || size >= maxBatchBytes {
+			break
+		}
+		select {
+		case next = <-s.queue:
+		default:
+			next = nil
+		}
+	}
+	return batch, nil
+}
+
+// seal gives a record its place, unless nobody waits for it any more.
+func (s *Shipper) seal(p *pending, chain *Chain) (sealed, bool) {
+	if p.ctx.Err() != nil {
+		return sealed{}, false
+	}
+	record, line, err := chain.Seal(p.record, s.cfg.Clock.Now())
+	if errors.Is(err, ErrTooLong) && len(p.record.Parameters) > 0 {
+		p.record.Parameters = cut(p.record.Parameters)
+		record, line, err = chain.Seal(p.record, s.cfg.Clock.Now())
+	}
+	if err != nil {
+		p.done <- result{err: err}
+		return sealed{}, false
+	}
+	return sealed{record: record, line: line, waiter: p}, true
+}
+
+// insist tries until it succeeds, is refused for good, or ctx is done.
+func (s *Shipper) insist(ctx context.Context, what string, try func(context.Context) error) error {
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		err := try(ctx)
+		if err == nil || errors.Is(err, ErrRefused) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		slog.Warn("the ledger cannot be reached: nothing is allowed until it can", "doing", what, "error", err)
+		select {
+		case <-s.cfg.Clock.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// print writes what namespace viewers may know of each record: no parameters, nobody's
+// words, no names of people or resources.
+func (s *Shipper) print(batch []sealed) {
+	out := json.NewEncoder(s.cfg.Stdout)
+	for _, b := range batch {
+		r := b.record
+		line := struct {
+			Time       time.Time `json:"time"`
+			Record     uint64    `json:"record"`
+			Hash       string    `json:"hash"`
+			Phase      Phase     `json:"phase"`
+			Direction  Direction `json:"direction"`
+			Kind       Kind      `json:"kind"`
+			Connector  string    `json:"connector,omitempty"`
+			Operation  string    `json:"operation,omitempty"`
+			Action     string    `json:"action,omitempty"`
+			Decision   Decision  `json:"decision"`
+			Rule       string    `json:"rule,omitempty"`
+			Credential string    `json:"credential,omitempty"`
+			Status     int       `json:"status,omitempty"`
+			LatencyMS  int64     `json:"latencyMs,omitempty"`
+		}{r.Time, r.Seq, r.Hash, r.Phase, r.Direction, r.Kind, r.Connector, r.Operation, r.Action, r.Decision, r.Rule, r.Credential, 0, r.LatencyMS}
+		if r.Upstream != nil {
+			line.Status = r.Upstream.Status
+		}
+		_ = out.Encode(line) // a mirror: the record itself is durable
+	}
+}
+
+var _ Log = (*Shipper)(nil)

@@ -1,0 +1,143 @@
+package connector
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+)
+
+func builtinT(t testing.TB) *Catalogue {
+	t.Helper()
+	c, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestBuiltin(t *testing.T) {
+	c := builtinT(t)
+	if diff := cmp.Diff([]string{"anthropic", "openai", "slack"}, c.Names()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"sk-ant-claw-placeholder", "sk-claw-placeholder", "xoxb-claw-placeholder"}, c.Placeholders()); diff != "" {
+		t.Error(diff)
+	}
+	if c.Known("unknown") || c.Get("unknown") != nil || c.ByHost("SLACK.COM") != nil {
+		t.Error("something is known that is not in the catalogue")
+	}
+	slack := c.Get("slack")
+	if c.ByHost("slack.com") != slack || !c.Known("slack") {
+		t.Error("slack is not found by name and host")
+	}
+	name, slot := slack.Inject()
+	if name != "botToken" || slot.Render([]byte("xoxb-1")) != "Bearer xoxb-1" || slack.Slots["signingSecret"].Env != "SLACK_SIGNING_SECRET" {
+		t.Errorf("slots of slack: %+v", slack.Slots)
+	}
+}
+
+// What a Claw cannot be denied by policy does not exist: nobody classifies a deletion as something else.
+func TestClassesFollowNames(t *testing.T) {
+	c := builtinT(t)
+	for _, name := range c.Names() {
+		for _, op := range c.Get(name).Operations {
+			if strings.Contains(op.ID, "delete") && op.Action != v1alpha1.ActionDelete {
+				t.Errorf("%s %s is %s", name, op.ID, op.Action)
+			}
+			if op.Action == v1alpha1.ActionDelete || op.Action == v1alpha1.ActionAdmin {
+				if op.Authority != "tool" {
+					t.Errorf("%s %s needs only %s", name, op.ID, op.Authority)
+				}
+			}
+			for _, reads := range []string{"history", "replies", "search", ".list"} {
+				if strings.Contains(op.ID, reads) {
+					t.Errorf("%s %s reads what others wrote, and nothing filters it", name, op.ID)
+				}
+			}
+		}
+	}
+}
+
+const small = `
+connector: one
+hosts: [one.example]
+denial: Problem
+slots: {key: {use: Inject, header: X-Key, format: "{{value}}", env: ONE_KEY, placeholder: one-placeholder}}
+resources: {thing: "[a-z]+"}
+operations:
+- {id: get, methods: [GET], path: "/things/{thing}", action: Read, authority: tool, resources: [{type: thing, from: [path.thing]}]}
+`
+
+func TestLoadRefuses(t *testing.T) {
+	if _, err := Load(map[string][]byte{"one": []byte(small)}); err != nil {
+		t.Fatal(err)
+	}
+	change := func(old, replacement string) string {
+		if !strings.Contains(small, old) {
+			t.Fatalf("%q is not there to change", old)
+		}
+		return strings.Replace(small, old, replacement, 1)
+	}
+	operation := "- {id: other, methods: [GET], path: %, action: Read, authority: tool}\n"
+	for name, tc := range map[string]struct{ yaml, want string }{
+		"unknown field":     {small + "surprise: 1\n", "surprise"},
+		"repeated field":    {small + "denial: Slack\n", "already set"},
+		"name":              {change("connector: one", "connector: One"), "not a name"},
+		"no host":           {change("[one.example]", "[]"), "hosts"},
+		"host with a port":  {change("[one.example]", `["one.example:443"]`), "not a host name"},
+		"host in capitals":  {change("[one.example]", "[One.example]"), "not a host name"},
+		"address as host":   {change("[one.example]", "[192.0.2.1]"), "not a host name"},
+		"denial":            {change("denial: Problem", "denial: Silence"), "denial"},
+		"no slot":           {change("use: Inject", "use: Verify"), "slots"},
+		"slot without head": {change("header: X-Key, ", ""), "slots.key"},
+		"slot use":          {change("use: Inject", "use: Guess"), "unknown"},
+		"our header":        {small + "headers: [Cookie]\n", "cannot be passed on"},
+		"shape":             {change(`"[a-z]+"`, `"["`), "regular expression"},
+		"type without":      {change("type: thing", "type: widget"), "no shape"},
+		"action":            {change("action: Read", "action: Look"), "action"},
+		"authority":         {change("authority: tool", "authority: anybody"), "authority"},
+		"method":            {change("[GET]", "[get]"), "methods"},
+		"from":              {change("path.thing", "header.thing"), "not path.NAME"},
+		"path parameter":    {change("path.thing", "path.other"), "no {other}"},
+		"body":              {change("path.thing", "body.thing"), "no body"},
+		"same id":           {small + strings.Replace(strings.Replace(operation, "%", "/x", 1), "other", "get", 1), "exists already"},
+		"same path":         {small + strings.Replace(operation, "%", "/things/all", 1), "is operation get already"},
+		"dot path":          {small + strings.Replace(operation, "%", "/things/../x", 1), "dot segment"},
+		"encoded path":      {small + strings.Replace(operation, "%", `"/things%2fx"`, 1), "encoded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(map[string][]byte{"one": []byte(tc.yaml)})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+	for name, second := range map[string]string{
+		"same name": change("one.example", "two.example"),
+		"same host": change("connector: one", "connector: two"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Load(map[string][]byte{"a": []byte(small), "b": []byte(second)}); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(small))
+	f.Add([]byte("connector: [x]"))
+	f.Add([]byte("operations: [{path: '{}', methods: [GET]}]"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		c, err := Load(map[string][]byte{"x": file})
+		if err != nil {
+			return
+		}
+		for _, name := range c.Names() {
+			_, _ = c.Get(name).Match(Request{Method: "GET", Path: "/"})
+		}
+	})
+}

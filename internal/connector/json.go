@@ -1,0 +1,334 @@
+package connector
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// JSON is read by a scanner of our own, because two readers of one document must never disagree about what it
+// says: a key that is there twice (at any depth), bytes after the document, invalid UTF-8, half a surrogate
+// pair in a key and nesting without end are errors here, where encoding/json and many a service let them pass.
+
+const (
+	maxDepth = 64
+	maxKey   = 1024
+)
+
+// member is one key and its value in an object.
+type member struct {
+	key   string
+	value []byte // as it was written, without white space around it
+}
+
+// readObject checks a whole document, which must be an object, and returns its members.
+func readObject(doc []byte) ([]member, error) {
+	s := scanner{data: doc}
+	s.space()
+	if s.peek() != '{' {
+		return nil, errors.New("the body is not a JSON object")
+	}
+	var members []member
+	if err := s.object(0, &members); err != nil {
+		return nil, fmt.Errorf("the body is not acceptable JSON: %w (at byte %d)", err, s.pos)
+	}
+	s.space()
+	if s.pos != len(doc) {
+		return nil, fmt.Errorf("the body has something after its JSON (at byte %d)", s.pos)
+	}
+	return members, nil
+}
+
+// membersOf returns the members of a value that is part of a checked document; nil if it is no object.
+func membersOf(value []byte) []member {
+	if len(value) == 0 || value[0] != '{' {
+		return nil
+	}
+	var members []member
+	s := scanner{data: value}
+	if s.object(0, &members) != nil {
+		return nil
+	}
+	return members
+}
+
+// elementsOf returns the elements of a value that is part of a checked document; nil if it is no list.
+func elementsOf(value []byte) [][]byte {
+	if len(value) == 0 || value[0] != '[' {
+		return nil
+	}
+	var elements [][]byte
+	s := scanner{data: value}
+	if s.array(0, &elements) != nil {
+		return nil
+	}
+	return elements
+}
+
+// textOf decodes a value that is part of a checked document; ok is false if it is no string.
+func textOf(value []byte) (text string, ok bool) {
+	if len(value) < 2 || value[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), true
+	}
+	return text, json.Unmarshal(value, &text) == nil
+}
+
+type scanner struct {
+	data []byte
+	pos  int
+	keys []string // of the objects around pos, one after the other
+}
+
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.data) {
+		switch s.data[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) value(depth int) error {
+	if depth > maxDepth {
+		return errors.New("it is nested too deeply")
+	}
+	switch c := s.peek(); {
+	case c == '{':
+		return s.object(depth, nil)
+	case c == '[':
+		return s.array(depth, nil)
+	case c == '"':
+		return s.str()
+	case c == '-' || (c >= '0' && c <= '9'):
+		return s.number()
+	default:
+		return s.literal()
+	}
+}
+
+// object reads an object, and keeps its members where it is told to.
+func (s *scanner) object(depth int, keep *[]member) error {
+	mine := len(s.keys)
+	defer func() { s.keys = s.keys[:mine] }()
+	var seen map[string]bool // for objects with so many keys that comparing each with each would take long
+	s.pos++
+	s.space()
+	if s.peek() == '}' {
+		s.pos++
+		return nil
+	}
+	for {
+		key, err := s.key()
+		if err != nil {
+			return err
+		}
+		if seen, err = s.unique(key, mine, seen); err != nil {
+			return err
+		}
+		s.space()
+		if s.peek() != ':' {
+			return errors.New("a colon is missing")
+		}
+		s.pos++
+		s.space()
+		start := s.pos
+		if err := s.value(depth + 1); err != nil {
+			return err
+		}
+		if keep != nil {
+			*keep = append(*keep, member{key: key, value: s.data[start:s.pos]})
+		}
+		if done, err := s.next('}'); done || err != nil {
+			return err
+		}
+	}
+}
+
+// unique refuses a key the object has already.
+func (s *scanner) unique(key string, mine int, seen map[string]bool) (map[string]bool, error) {
+	const few = 16
+	siblings := s.keys[mine:]
+	if len(siblings) < few {
+		for _, k := range siblings {
+			if k == key {
+				return nil, errors.New("a key is there twice")
+			}
+		}
+		s.keys = append(s.keys, key)
+		return nil, nil
+	}
+	if seen == nil {
+		seen = make(map[string]bool, 2*few)
+		for _, k := range siblings {
+			seen[k] = true
+		}
+	}
+	if seen[key] {
+		return nil, errors.New("a key is there twice")
+	}
+	seen[key] = true
+	return seen, nil
+}
+
+func (s *scanner) array(depth int, keep *[][]byte) error {
+	s.pos++
+	s.space()
+	if s.peek() == ']' {
+		s.pos++
+		return nil
+	}
+	for {
+		start := s.pos
+		if err := s.value(depth + 1); err != nil {
+			return err
+		}
+		if keep != nil {
+			*keep = append(*keep, s.data[start:s.pos])
+		}
+		if done, err := s.next(']'); done || err != nil {
+			return err
+		}
+	}
+}
+
+// next reads what follows a member or an element.
+func (s *scanner) next(end byte) (done bool, err error) {
+	s.space()
+	switch s.peek() {
+	case end:
+		s.pos++
+		return true, nil
+	case ',':
+		s.pos++
+		s.space()
+		return false, nil
+	default:
+		return false, errors.New("a comma or an end is missing")
+	}
+}
+
+func (s *scanner) key() (string, error) {
+	if s.peek() != '"' {
+		return "", errors.New("a key is missing")
+	}
+	start := s.pos
+	if err := s.str(); err != nil {
+		return "", err
+	}
+	if s.pos-start > maxKey {
+		return "", errors.New("a key is too long")
+	}
+	key, ok := textOf(s.data[start:s.pos])
+	// encoding/json writes half a surrogate pair as U+FFFD; others do not, and would see another key.
+	if !ok || bytes.ContainsRune([]byte(key), utf8.RuneError) || bytes.IndexByte([]byte(key), 0) >= 0 {
+		return "", errors.New("a key is not proper text")
+	}
+	return key, nil
+}
+
+func (s *scanner) str() error {
+	s.pos++
+	for s.pos < len(s.data) {
+		switch c := s.data[s.pos]; {
+		case c == '"':
+			s.pos++
+			return nil
+		case c == '\\':
+			if err := s.escape(); err != nil {
+				return err
+			}
+		case c < 0x20:
+			return errors.New("a string has a control character")
+		case c < utf8.RuneSelf:
+			s.pos++
+		default:
+			r, size := utf8.DecodeRune(s.data[s.pos:])
+			if r == utf8.RuneError && size == 1 {
+				return errors.New("a string is not UTF-8")
+			}
+			s.pos += size
+		}
+	}
+	return errors.New("a string has no end")
+}
+
+func (s *scanner) escape() error {
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return nil
+	case 'u':
+		for i := 1; i <= 4; i++ {
+			if s.pos+i >= len(s.data) || !isHex(s.data[s.pos+i]) {
+				return errors.New("a string has a wrong escape")
+			}
+		}
+		s.pos += 5
+		return nil
+	default:
+		return errors.New("a string has a wrong escape")
+	}
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	zero := s.peek() == '0'
+	if n := s.digits(); n == 0 || zero && n > 1 {
+		return errors.New("a number is wrong")
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if s.digits() == 0 {
+			return errors.New("a number is wrong")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		if s.digits() == 0 {
+			return errors.New("a number is wrong")
+		}
+	}
+	return nil
+}
+
+func (s *scanner) digits() (n int) {
+	for s.pos < len(s.data) && s.data[s.pos] >= '0' && s.data[s.pos] <= '9' {
+		s.pos++
+		n++
+	}
+	return n
+}
+
+func (s *scanner) literal() error {
+	for _, word := range []string{"true", "false", "null"} {
+		if bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
+			s.pos += len(word)
+			return nil
+		}
+	}
+	return errors.New("a value is missing or unknown")
+}

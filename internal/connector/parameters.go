@@ -1,0 +1,148 @@
+package connector
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Parameters returns the call's parameters for the record: decoded, bounded to about limit bytes, and without the
+// values of those that by their name hold a secret. Of a long list the end is kept: in a conversation, that is
+// what is new.
+func (call *Call) Parameters(limit int) json.RawMessage {
+	if len(call.query)+len(call.form)+len(call.members) == 0 {
+		return nil
+	}
+	w := summary{limit: limit}
+	w.buf = append(w.buf, '{')
+	for _, p := range call.query {
+		w.name(p.name)
+		w.textOf(p.name, p.value)
+	}
+	for _, p := range call.form {
+		w.name(p.name)
+		w.textOf(p.name, p.value)
+	}
+	for _, m := range call.members {
+		w.name(m.key)
+		w.member(m, 1)
+	}
+	w.buf = append(w.buf, '}')
+	return w.buf
+}
+
+const (
+	summaryText  = 512
+	summaryList  = 12
+	summaryDepth = 8
+	summaryCut   = "…"
+)
+
+// summary writes JSON of bounded size.
+type summary struct {
+	buf   []byte
+	limit int
+}
+
+func (w *summary) full() bool { return len(w.buf) >= w.limit }
+
+func (w *summary) separate() {
+	if last := w.buf[len(w.buf)-1]; last != '{' && last != '[' {
+		w.buf = append(w.buf, ',')
+	}
+}
+
+func (w *summary) name(name string) {
+	w.separate()
+	w.text(name, 64)
+	w.buf = append(w.buf, ':')
+}
+
+// text writes a string, cut to a number of bytes.
+func (w *summary) text(s string, limit int) {
+	if w.full() {
+		limit = min(limit, 64)
+	}
+	if len(s) > limit {
+		for limit > 0 && !utf8.RuneStart(s[limit]) {
+			limit--
+		}
+		s = fmt.Sprintf("%s%s (%d bytes)", s[:limit], summaryCut, len(s))
+	}
+	quoted, _ := json.Marshal(s) // a string can always be written
+	w.buf = append(w.buf, quoted...)
+}
+
+func (w *summary) textOf(name, value string) {
+	if isSecret(name) {
+		value = "[redacted]"
+	}
+	w.text(value, summaryText)
+}
+
+func (w *summary) member(m member, depth int) {
+	if isSecret(m.key) {
+		w.text("[redacted]", summaryText)
+		return
+	}
+	w.value(m.value, depth)
+}
+
+func (w *summary) value(raw []byte, depth int) {
+	if w.full() || depth > summaryDepth {
+		w.text(summaryCut, summaryText)
+		return
+	}
+	switch raw[0] {
+	case '"':
+		s, _ := textOf(raw)
+		w.text(s, summaryText)
+	case '{':
+		w.buf = append(w.buf, '{')
+		for i, m := range membersOf(raw) {
+			w.name(m.key)
+			if w.full() {
+				w.text(fmt.Sprintf("%s (from member %d)", summaryCut, i), summaryText)
+				break
+			}
+			w.member(m, depth+1)
+		}
+		w.buf = append(w.buf, '}')
+	case '[':
+		w.list(elementsOf(raw), depth)
+	default:
+		if len(raw) > 64 { // a number nobody needs
+			w.text(summaryCut, summaryText)
+			return
+		}
+		w.buf = append(w.buf, raw...)
+	}
+}
+
+func (w *summary) list(elements [][]byte, depth int) {
+	w.buf = append(w.buf, '[')
+	if extra := len(elements) - summaryList; extra > 0 {
+		w.text(fmt.Sprintf("%s %d more", summaryCut, extra), summaryText)
+		elements = elements[extra:]
+	}
+	for _, e := range elements {
+		w.separate()
+		w.value(e, depth+1)
+		if w.full() {
+			break
+		}
+	}
+	w.buf = append(w.buf, ']')
+}
+
+// isSecret tells by its name whether a parameter holds a secret. max_tokens does not.
+func isSecret(name string) bool {
+	name = strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(name))
+	for _, suffix := range []string{"token", "secret", "password", "passwd", "apikey", "privatekey", "authorization", "credential", "credentials", "cookie"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}

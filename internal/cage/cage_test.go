@@ -1,0 +1,193 @@
+package cage
+
+import (
+	"bytes"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name string, objects []Object) {
+	t.Helper()
+	var got bytes.Buffer
+	for _, o := range objects {
+		data, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.WriteString("---\n")
+		got.Write(data)
+	}
+	path := filepath.Join("testdata", name+".yaml")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s differs (-want +got); -update rewrites it:\n%s", path, diff)
+	}
+}
+
+func organization(change func(*v1alpha1.ClawOrganization)) *v1alpha1.ClawOrganization {
+	o := &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: "acme"}}
+	if change != nil {
+		change(o)
+	}
+	return o
+}
+
+func TestForOrganization(t *testing.T) {
+	claws := int32(50)
+	cpu, memory, storage := resource.MustParse("40"), resource.MustParse("80Gi"), resource.MustParse("500Gi")
+	golden(t, "organization", ForOrganization(organization(nil)))
+	golden(t, "organization-quota", ForOrganization(organization(func(o *v1alpha1.ClawOrganization) {
+		o.Spec.Namespace = "acme-cage"
+		o.Spec.Quota = v1alpha1.Quota{Claws: &claws, CPU: &cpu, Memory: &memory, Storage: &storage}
+	})))
+}
+
+func clawInput(change func(*ClawInput)) ClawInput {
+	in := ClawInput{
+		Settings: Settings{
+			OperatorNamespace: "clawstaff-system", GatewayImage: "clawstaff.dev/gateway:dev", PullPolicy: corev1.PullIfNotPresent,
+			LedgerURL: "https://clawstaff-ledger.clawstaff-system.svc:4318",
+		},
+		Platform: Platform{APIServerPorts: []int32{6443}},
+		Claw: &v1alpha1.Claw{
+			ObjectMeta: metav1.ObjectMeta{Name: "triage", Namespace: "acme", UID: "claw-uid"},
+			Spec: v1alpha1.ClawSpec{
+				Owner: "sarah@acme.example", Purpose: "p", Visibility: v1alpha1.VisibilityPrivate,
+				Channels: []v1alpha1.ChannelRequest{{ChannelRule: v1alpha1.ChannelRule{Connector: "slack"}, Credential: "triage-slack"}},
+				Models:   []v1alpha1.ModelRequest{{ModelRule: v1alpha1.ModelRule{Connector: "anthropic"}, Credential: "triage-anthropic"}},
+				Runtime:  v1alpha1.Runtime{Container: &v1alpha1.ContainerRuntime{Image: "agent:1"}},
+			},
+		},
+		Grant: v1alpha1.ClawGrantSpec{
+			ClawUID: "claw-uid", Hash: "h", State: v1alpha1.GrantActive, AgentIPs: []string{"10.0.0.9"},
+			AgentPort: 8080, AgentPath: "/messages", Visibility: v1alpha1.VisibilityPrivate,
+		},
+		Keys:        Keys{CACert: []byte("CERT"), CAKey: []byte("KEY"), ProxyPassword: []byte("pw"), ResignSecret: []byte("rs")},
+		Credentials: map[string][]byte{CredentialKey("triage-slack", "botToken"): []byte("xoxb")},
+		LedgerCA:    []byte("LEDGER"),
+		GatewayIP:   "10.96.0.7",
+		Agent: Agent{
+			Replicas: 1, RuntimeClassName: "gvisor", ProbePlan: "{}",
+			Placeholders: []Placeholder{
+				{Name: "SLACK_BOT_TOKEN", Value: "xoxb-claw-placeholder"},
+				{Name: "SLACK_SIGNING_SECRET", Resign: true},
+				{Name: "ANTHROPIC_API_KEY", Value: "sk-ant-claw-placeholder"},
+			},
+		},
+	}
+	if change != nil {
+		change(&in)
+	}
+	return in
+}
+
+func build(t *testing.T, in ClawInput) []Object {
+	t.Helper()
+	objects, err := ForClaw(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func TestForClaw(t *testing.T) {
+	for name, change := range map[string]func(*ClawInput){
+		"claw": nil,
+		"claw-all": func(in *ClawInput) {
+			in.Settings.Resolve = []string{"slack.com=203.0.113.10", "internal.example=10.1.2.3"}
+			in.Settings.InboundFrom = []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{
+				MatchLabels: map[string]string{"kubernetes.io/metadata.name": "ingress"}}}}
+			in.Settings.GatewayPriorityClass = "clawstaff-gateway"
+			in.Settings.GatewayResources = corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("96Mi")}}
+			in.Platform.DNSHosts = []netip.Addr{netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("fd00::53")}
+			in.UpstreamCA = []byte("ROOTS")
+			in.Claw.Spec.Resources = corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}}
+			run := in.Claw.Spec.Runtime.Container
+			run.Command = []string{"node", "agent.js"}
+			run.Workspace.SizeGiB = 5
+			// What an author sets never displaces what the cage needs.
+			run.Env = []v1alpha1.EnvVar{{Name: "LOG_LEVEL", Value: "debug"}, {Name: "ANTHROPIC_API_KEY", Value: "mine"}, {Name: "https_proxy", Value: "http://evil"}, {Name: "HOME", Value: "/tmp"}}
+			in.Agent.Replicas, in.Agent.RuntimeClassName = 0, ""
+		},
+		"claw-without-address": func(in *ClawInput) { in.GatewayIP = "" },
+		"claw-held":            func(in *ClawInput) { in.Agent.Hold = true },
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name, build(t, clawInput(change))) })
+	}
+}
+
+func TestRemains(t *testing.T) {
+	objects, err := Remains(clawInput(func(in *ClawInput) { in.Grant.State, in.Grant.AgentIPs = v1alpha1.GrantRevoked, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "claw-revoked", objects)
+}
+
+// TestNoKeyForTheAgent is I3: whatever the gateway's Secret holds, nothing the agent is given does.
+func TestNoKeyForTheAgent(t *testing.T) {
+	for _, o := range build(t, clawInput(nil)) {
+		if *o.GetName() == GatewayName("triage") && *o.GetKind() == "Secret" {
+			continue
+		}
+		data, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"eG94Yg==", "S0VZ", "xoxb\n"} {
+			if bytes.Contains(data, []byte(secret)) {
+				t.Errorf("%s %s holds a secret of the gateway's:\n%s", *o.GetKind(), *o.GetName(), data)
+			}
+		}
+	}
+}
+
+// TestStableAgent is I10: neither a grant, nor its addresses, nor a sibling changes the agent's pod.
+func TestStableAgent(t *testing.T) {
+	template := func(change func(*ClawInput)) string {
+		for _, o := range build(t, clawInput(change)) {
+			if *o.GetKind() == "StatefulSet" {
+				data, err := yaml.Marshal(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(data)
+			}
+		}
+		t.Fatal("no StatefulSet")
+		return ""
+	}
+	before := template(nil)
+	for name, change := range map[string]func(*ClawInput){
+		"grant":       func(in *ClawInput) { in.Grant.Hash, in.Grant.AgentIPs = "other", nil },
+		"sibling":     func(in *ClawInput) { in.Agent.ProbePlan = "{other}" },
+		"credentials": func(in *ClawInput) { in.Credentials = nil },
+	} {
+		if diff := cmp.Diff(before, template(change)); diff != "" {
+			t.Errorf("a change of the %s restarts the agent:\n%s", name, diff)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package cage
+
+import (
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+)
+
+// What is not public: a gateway has no business there, and checks addresses again when it dials.
+var (
+	notPublic4 = []string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+		"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+	}
+	notPublic6 = []string{"::/127", "::ffff:0:0/96", "64:ff9b::/96", "fc00::/7", "fe80::/10", "ff00::/8"}
+)
+
+// services give the gateway an address that stays while its pods change, and the StatefulSet its domain.
+func services(claw *v1alpha1.Claw) []Object {
+	gateway, agent := GatewayName(claw.Name), AgentName(claw.Name)
+	port := func(name string, number int32) *corev1ac.ServicePortApplyConfiguration {
+		return corev1ac.ServicePort().WithName(name).WithProtocol(corev1.ProtocolTCP).WithPort(number).WithTargetPort(intstr.FromInt32(number))
+	}
+	return []Object{
+		child(corev1ac.Service(gateway, claw.Namespace), claw, v1alpha1.ComponentGateway).
+			WithSpec(corev1ac.ServiceSpec().
+				WithType(corev1.ServiceTypeClusterIP).
+				WithSelector(podLabels(claw, v1alpha1.ComponentGateway)).
+				WithPorts(port("proxy", ProxyPort), port("inbound", InboundPort))),
+		child(corev1ac.Service(agent, claw.Namespace), claw, v1alpha1.ComponentAgent).
+			WithSpec(corev1ac.ServiceSpec().
+				WithType(corev1.ServiceTypeClusterIP).
+				WithClusterIP(corev1.ClusterIPNone).
+				WithSelector(podLabels(claw, v1alpha1.ComponentAgent))),
+	}
+}
+
+// networkPolicies open the cage's default deny for one Claw: the agent to its gateway, the gateway to
+// what it needs, and nothing else.
+func networkPolicies(in ClawInput) []Object {
+	claw := in.Claw
+	gateway := networkingv1ac.NetworkPolicyPeer().WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(podLabels(claw, v1alpha1.ComponentGateway)))
+	agent := networkingv1ac.NetworkPolicyPeer().WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(podLabels(claw, v1alpha1.ComponentAgent)))
+	return []Object{
+		policy(claw, v1alpha1.ComponentAgent, AgentName(claw.Name)).WithSpec(policySpec(claw, v1alpha1.ComponentAgent).
+			WithEgress(networkingv1ac.NetworkPolicyEgressRule().WithTo(gateway).WithPorts(tcp(ProxyPort))).
+			WithIngress(networkingv1ac.NetworkPolicyIngressRule().WithFrom(gateway).WithPorts(tcp(in.Grant.AgentPort)))),
+		policy(claw, v1alpha1.ComponentGateway, GatewayName(claw.Name)).WithSpec(policySpec(claw, v1alpha1.ComponentGateway).
+			WithIngress(
+				networkingv1ac.NetworkPolicyIngressRule().WithFrom(agent).WithPorts(tcp(ProxyPort)),
+				inboundRule(in.Settings.InboundFrom)).
+			WithEgress(gatewayEgress(in, agent)...)),
+	}
+}
+
+func policy(claw *v1alpha1.Claw, component, name string) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	return child(networkingv1ac.NetworkPolicy(name, claw.Namespace), claw, component)
+}
+
+func policySpec(claw *v1alpha1.Claw, component string) *networkingv1ac.NetworkPolicySpecApplyConfiguration {
+	return networkingv1ac.NetworkPolicySpec().
+		WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(podLabels(claw, component))).
+		WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)
+}
+
+// inboundRule admits providers, or what an installation puts before the gateways.
+func inboundRule(from []networkingv1.NetworkPolicyPeer) *networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration {
+	rule := networkingv1ac.NetworkPolicyIngressRule().WithPorts(tcp(InboundPort))
+	for _, p := range from {
+		rule.WithFrom(peer(p))
+	}
+	return rule
+}
+
+func gatewayEgress(in ClawInput, agent *networkingv1ac.NetworkPolicyPeerApplyConfiguration) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
+	rule := networkingv1ac.NetworkPolicyEgressRule
+	rules := []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{
+		rule().WithTo(agent).WithPorts(tcp(in.Grant.AgentPort)),
+		rule().WithTo(dnsPeers(in.Platform)...).WithPorts(udp(53), tcp(53)),
+		rule().WithTo(publicPeers(in.Settings.Resolve)...).WithPorts(tcp(443)),
+		rule().WithTo(networkingv1ac.NetworkPolicyPeer().
+			WithNamespaceSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{corev1.LabelMetadataName: in.Settings.OperatorNamespace})).
+			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{"app.kubernetes.io/name": LedgerName}))).
+			WithPorts(tcp(LedgerPort)),
+	}
+	// By port only: on Cilium an ipBlock never matches a node, which is where API servers often are.
+	if len(in.Platform.APIServerPorts) > 0 {
+		api := rule()
+		for _, port := range in.Platform.APIServerPorts {
+			api.WithPorts(tcp(port))
+		}
+		rules = append(rules, api)
+	}
+	return rules
+}
+
+// dnsPeers are the pods of kube-system, and resolvers that are no pods.
+func dnsPeers(p Platform) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	peers := []*networkingv1ac.NetworkPolicyPeerApplyConfiguration{
+		networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(metav1ac.LabelSelector().
+			WithMatchLabels(map[string]string{corev1.LabelMetadataName: "kube-system"})),
+	}
+	for _, address := range p.DNSHosts {
+		peers = append(peers, networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR(single(address))))
+	}
+	return peers
+}
+
+func publicPeers(resolve []string) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	peers := []*networkingv1ac.NetworkPolicyPeerApplyConfiguration{
+		networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("0.0.0.0/0").WithExcept(notPublic4...)),
+		networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("::/0").WithExcept(notPublic6...)),
+	}
+	for _, override := range resolve {
+		_, address, _ := strings.Cut(override, "=")
+		if a, err := netip.ParseAddr(address); err == nil {
+			peers = append(peers, networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR(single(a))))
+		}
+	}
+	return peers
+}
+
+func single(a netip.Addr) string { return netip.PrefixFrom(a, a.BitLen()).String() }
+
+// peer turns what an installation configures into what is applied.
+func peer(p networkingv1.NetworkPolicyPeer) *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	out := networkingv1ac.NetworkPolicyPeer()
+	if b := p.IPBlock; b != nil {
+		out.WithIPBlock(networkingv1ac.IPBlock().WithCIDR(b.CIDR).WithExcept(b.Except...))
+	}
+	if p.PodSelector != nil {
+		out.WithPodSelector(selector(p.PodSelector.MatchLabels, p.PodSelector.MatchExpressions))
+	}
+	if p.NamespaceSelector != nil {
+		out.WithNamespaceSelector(selector(p.NamespaceSelector.MatchLabels, p.NamespaceSelector.MatchExpressions))
+	}
+	return out
+}
+
+func tcp(port int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().WithProtocol(corev1.ProtocolTCP).WithPort(intstr.FromInt32(port))
+}
+
+func udp(port int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().WithProtocol(corev1.ProtocolUDP).WithPort(intstr.FromInt32(port))
+}

@@ -33,8 +33,8 @@ const (
 
 // ClawOrganizationSpec is the platform's word about one organization.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)",message="spec.namespace is immutable: delete the organization and create another one"
-// +kubebuilder:validation:XValidation:rule="!has(self.namespace) || !(self.namespace.startsWith('kube-') || self.namespace == 'default' || self.namespace == 'clawstaff-system')",message="spec.namespace may not be default, clawstaff-system or kube-*: a cage is a namespace of its own"
+// +kubebuilder:validation:XValidation:rule="has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",message="spec.namespace is immutable: delete the organization and create another one"
+// +kubebuilder:validation:XValidation:rule="!has(self.__namespace__) || !(self.__namespace__.startsWith('kube-') || self.__namespace__ in ['default', 'clawstaff-system'])",message="spec.namespace may not be default, clawstaff-system or kube-*: a cage is a namespace of its own"
 type ClawOrganizationSpec struct {
 	// Namespace is the organization's cage; the organization's name if left out. Immutable.
 	// +optional
@@ -161,7 +161,7 @@ type ClawOrganization struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 	// Spec is the platform's word.
-	// +optional
+	// +required
 	Spec ClawOrganizationSpec `json:"spec,omitzero"`
 	// Status is what the manager has seen.
 	// +optional

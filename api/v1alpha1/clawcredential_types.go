@@ -88,6 +88,11 @@ type ClawCredentialStatus struct {
 	// Version changes when the key's value does. It is a keyed hash and says nothing about the value.
 	// +optional
 	Version string `json:"version,omitempty"`
+	// Fingerprints are keyed hashes of the values, by which the same key under a second Claw is found.
+	// They say nothing about the values.
+	// +optional
+	// +listType=set
+	Fingerprints []string `json:"fingerprints,omitempty"`
 	// Conditions: Ready, SourceSynced, Isolated.
 	// +optional
 	// +listType=map

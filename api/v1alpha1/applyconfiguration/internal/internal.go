@@ -137,6 +137,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: fingerprints
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: version
       type:
         scalar: string

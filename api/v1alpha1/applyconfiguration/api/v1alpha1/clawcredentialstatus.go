@@ -18,6 +18,9 @@ type ClawCredentialStatusApplyConfiguration struct {
 	ClawUID *string `json:"clawUID,omitempty"`
 	// Version changes when the key's value does. It is a keyed hash and says nothing about the value.
 	Version *string `json:"version,omitempty"`
+	// Fingerprints are keyed hashes of the values, by which the same key under a second Claw is found.
+	// They say nothing about the values.
+	Fingerprints []string `json:"fingerprints,omitempty"`
 	// Conditions: Ready, SourceSynced, Isolated.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
@@ -41,6 +44,16 @@ func (b *ClawCredentialStatusApplyConfiguration) WithClawUID(value string) *Claw
 // If called multiple times, the Version field is set to the value of the last call.
 func (b *ClawCredentialStatusApplyConfiguration) WithVersion(value string) *ClawCredentialStatusApplyConfiguration {
 	b.Version = &value
+	return b
+}
+
+// WithFingerprints adds the given value to the Fingerprints field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Fingerprints field.
+func (b *ClawCredentialStatusApplyConfiguration) WithFingerprints(values ...string) *ClawCredentialStatusApplyConfiguration {
+	for i := range values {
+		b.Fingerprints = append(b.Fingerprints, values[i])
+	}
 	return b
 }
 

@@ -46,12 +46,17 @@ type Verifier struct {
 
 // Next checks the next line. It returns a *Break, after which the Verifier is as before.
 func (v *Verifier) Next(line []byte) error {
-	v.line++
-	want := v.Head.Seq + 1
 	link, err := ParseLink(line)
 	if err != nil {
-		return &Break{Kind: BreakAltered, Line: v.line, Seq: want, Detail: err.Error()}
+		v.line++
+		return &Break{Kind: BreakAltered, Line: v.line, Seq: v.Head.Seq + 1, Detail: err.Error()}
 	}
+	return v.Follow(link)
+}
+
+// Follow is Next for a line that was parsed already.
+func (v *Verifier) Follow(link Link) error {
+	v.line++
 	if b := v.follows(link); b != nil {
 		b.Line = v.line
 		return b
@@ -83,7 +88,15 @@ func (v *Verifier) follows(link Link) *Break {
 // error is the first *Break, or that of reading. Where expected is not nil, the
 // history must contain that head: it is how a cut-off end is found.
 func Verify(r io.Reader, expected *Head) (Head, error) {
-	var v Verifier
+	return verify(r, &Verifier{}, expected)
+}
+
+// VerifyClaw is Verify for a history that must be that Claw's.
+func VerifyClaw(r io.Reader, claw ClawRef, expected *Head) (Head, error) {
+	return verify(r, &Verifier{Claw: &claw}, expected)
+}
+
+func verify(r io.Reader, v *Verifier, expected *Head) (Head, error) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	met := expected == nil || expected.Seq == 0
 	for {

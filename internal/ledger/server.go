@@ -1,0 +1,161 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/clawstaff/clawstaff/internal/audit"
+)
+
+const (
+	// maxBody is the largest batch taken. A gateway sends at most 4 MiB and one record.
+	maxBody = 8 << 20
+	// maxBodies is how much of bodies may be in memory at once.
+	maxBodies = 64 << 20
+	// requestTimeout bounds what a request waits for, beside the disk.
+	requestTimeout = 10 * time.Second
+)
+
+// Server speaks OTLP/HTTP with gateways.
+type Server struct {
+	store  *Store
+	who    Authenticator
+	bodies *semaphore.Weighted
+	mux    *http.ServeMux
+}
+
+// NewServer serves store to the gateways that who knows.
+func NewServer(store *Store, who Authenticator) *Server {
+	s := &Server{store: store, who: who, bodies: semaphore.NewWeighted(maxBodies), mux: http.NewServeMux()}
+	s.mux.HandleFunc("POST /v1/logs", s.appendRecords)
+	s.mux.HandleFunc("GET /v1/claws/{namespace}/{name}/head", s.getHead)
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	s.mux.ServeHTTP(w, r)
+}
+
+// appendRecords keeps a batch of records of the caller's Claw.
+func (s *Server) appendRecords(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	namespace, claw, err := s.caller(ctx, r)
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		http.Error(w, "send the body as it is: no Content-Encoding is supported", http.StatusUnsupportedMediaType)
+		return
+	}
+	weight := r.ContentLength
+	if weight < 0 || weight > maxBody {
+		weight = maxBody
+	}
+	if err := s.bodies.Acquire(ctx, weight); err != nil {
+		refuse(w, r, fmt.Errorf("%w: too many requests at once", errUnavailable))
+		return
+	}
+	defer s.bodies.Release(weight)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		refuse(w, r, fmt.Errorf("read the body: %w", err))
+		return
+	}
+	b, err := decode(r.Header.Get("Content-Type"), body)
+	if err == nil && (b.claw.Namespace != namespace || b.claw.Name != claw) {
+		err = &notYours{caller: namespace + "/" + claw, asked: b.claw.Namespace + "/" + b.claw.Name}
+	}
+	if err == nil {
+		err = s.store.append(b)
+	}
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	// An empty ExportLogsServiceResponse: everything was taken.
+	if media := r.Header.Get("Content-Type"); strings.HasPrefix(media, "application/json") {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+	w.WriteHeader(http.StatusOK)
+}
+
+// getHead tells a gateway where its Claw's history ends.
+func (s *Server) getHead(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	namespace, claw, err := s.caller(ctx, r)
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	asked := audit.ClawRef{Namespace: r.PathValue("namespace"), Name: r.PathValue("name"), UID: r.URL.Query().Get("uid")}
+	if asked.Namespace != namespace || asked.Name != claw {
+		refuse(w, r, &notYours{caller: namespace + "/" + claw, asked: asked.Namespace + "/" + asked.Name})
+		return
+	}
+	head, err := s.store.Head(asked)
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(head)
+}
+
+// caller is the Claw whose gateway is asking.
+func (s *Server) caller(ctx context.Context, r *http.Request) (namespace, claw string, err error) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return "", "", errUnknownToken
+	}
+	return s.who.Authenticate(ctx, token)
+}
+
+// notYours means that a gateway asked for another Claw's history.
+type notYours struct{ caller, asked string }
+
+// Error implements error.
+func (e *notYours) Error() string {
+	return fmt.Sprintf("the gateway of %s has no part in the history of %s", e.caller, e.asked)
+}
+
+// refuse answers an error in a sentence, with the status that tells the sender what to do.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	var other *notYours
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, errUnknownToken):
+		status = http.StatusUnauthorized
+	case errors.As(err, &other):
+		status = http.StatusForbidden
+	case errors.As(err, &tooLarge):
+		status = http.StatusRequestEntityTooLarge
+	case errors.Is(err, errFork), errors.Is(err, errGap):
+		status = http.StatusConflict
+	case errors.Is(err, errInvalid):
+		status = http.StatusBadRequest
+	case unavailable(err), errors.Is(err, errNoAuthority):
+		status = http.StatusServiceUnavailable
+	}
+	slog.Warn("refused", "method", r.Method, "path", r.URL.Path, "status", status, "reason", err.Error())
+	http.Error(w, err.Error(), status)
+}

@@ -89,6 +89,7 @@ func probeContainer(in ClawInput) *corev1ac.ContainerApplyConfiguration {
 		WithImagePullPolicy(in.Settings.PullPolicy).
 		WithCommand("/probe").
 		WithEnv(plan).
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
 		WithSecurityContext(containerSecurity()).
 		WithResources(resourcesOf(corev1.ResourceRequirements{}, resources("20m", "32Mi"), resources("500m", "64Mi")))
 }

@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/probe"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -136,6 +137,13 @@ func TestForClaw(t *testing.T) {
 		"claw-held":            func(in *ClawInput) { in.Agent.Hold = true },
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, build(t, clawInput(change))) })
+	}
+}
+
+// TestProbeReadsItsPlan keeps the two names of one variable together: the probe is small, and imports nothing of ours.
+func TestProbeReadsItsPlan(t *testing.T) {
+	if EnvProbePlan != probe.EnvPlan {
+		t.Errorf("the manager writes %s, the probe reads %s", EnvProbePlan, probe.EnvPlan)
 	}
 }
 

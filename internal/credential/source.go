@@ -1,0 +1,91 @@
+// Package credential reads keys from where people keep them, and tells whether
+// two of them are the same without keeping either.
+package credential
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/secret"
+)
+
+// Slots are the values of a credential, by the connector's slot.
+type Slots map[string]secret.Value
+
+// Names lists the slots in order.
+func (s Slots) Names() []string { return slices.Sorted(maps.Keys(s)) }
+
+// Refusal says why a source cannot be used, and how to mend it. It never holds a value.
+type Refusal struct {
+	// Reason is one of the condition reasons.
+	Reason string
+	// Message is for people.
+	Message string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Message }
+
+func refuse(reason, format string, args ...any) error {
+	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// FromSecret takes a credential's slots out of its source Secret, which is nil if there is none. The
+// Secret must agree to it: it has our type, and names this credential. Otherwise whoever may write a
+// ClawCredential could borrow any Secret of the namespace.
+func FromSecret(cred *v1alpha1.ClawCredential, source *corev1.Secret, conn *connector.Connector) (Slots, error) {
+	if conn == nil {
+		return nil, refuse(v1alpha1.ReasonUnknownConnector,
+			"the catalogue has no connector %q: correct spec.connector", cred.Spec.Connector)
+	}
+	from := cred.Spec.Source.Secret
+	if from == nil {
+		return nil, refuse(v1alpha1.ReasonSecretRefused, "spec.source names no Secret: set spec.source.secret")
+	}
+	if source == nil {
+		return nil, refuse(v1alpha1.ReasonSecretNotFound,
+			"Secret %q does not exist: create it with type %s and annotation %s: %s",
+			from.Name, v1alpha1.SecretTypeCredential, v1alpha1.AnnotationCredential, cred.Name)
+	}
+	if string(source.Type) != v1alpha1.SecretTypeCredential {
+		return nil, refuse(v1alpha1.ReasonSecretRefused,
+			"Secret %q has type %q: a credential is read only from a Secret of type %s", from.Name, source.Type, v1alpha1.SecretTypeCredential)
+	}
+	if named := source.Annotations[v1alpha1.AnnotationCredential]; named != cred.Name {
+		return nil, refuse(v1alpha1.ReasonSecretRefused,
+			"Secret %q does not name this credential: set its annotation %s: %s", from.Name, v1alpha1.AnnotationCredential, cred.Name)
+	}
+	return slots(cred, source, conn)
+}
+
+func slots(cred *v1alpha1.ClawCredential, source *corev1.Secret, conn *connector.Connector) (Slots, error) {
+	from := cred.Spec.Source.Secret
+	out := Slots{}
+	for _, slot := range slices.Sorted(maps.Keys(from.Keys)) {
+		key := from.Keys[slot]
+		if _, ok := conn.Slots[slot]; !ok {
+			return nil, refuse(v1alpha1.ReasonSecretRefused, "spec.source.secret.keys[%s]: connector %s has no such slot: it has %s",
+				slot, conn.Name, strings.Join(slices.Sorted(maps.Keys(conn.Slots)), ", "))
+		}
+		value, ok := source.Data[key]
+		if !ok {
+			return nil, refuse(v1alpha1.ReasonSecretRefused, "Secret %q has no key %q, which spec.source.secret.keys[%s] names", from.Name, key, slot)
+		}
+		// A key with white space around it would be refused by the provider, or end a header early.
+		trimmed := strings.TrimSpace(string(value))
+		if trimmed == "" || strings.ContainsFunc(trimmed, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return nil, refuse(v1alpha1.ReasonSecretRefused, "key %q of Secret %q is empty, or has white space or control characters in it", key, from.Name)
+		}
+		out[slot] = secret.New([]byte(trimmed))
+	}
+	if inject, _ := conn.Inject(); inject != "" && out[inject].Empty() {
+		return nil, refuse(v1alpha1.ReasonSecretRefused, "spec.source.secret.keys: slot %q of connector %s is missing: it is the key that calls are made with", inject, conn.Name)
+	}
+	return out, nil
+}

@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Bodies are read as a whole before anything is decided: the resource may be its last byte.
+
+// buffers keeps the memory of bodies for the next ones.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const keepBuffer = 1 << 20 // a buffer that grew larger is left to the garbage collector
+
+func putBuffer(b *bytes.Buffer) {
+	if b != nil && b.Cap() <= keepBuffer {
+		b.Reset()
+		buffers.Put(b)
+	}
+}
+
+var errTooLarge = errors.New("too large")
+
+// readBody reads and decodes the body that belongs to a head. The buffer is to be given back.
+func readBody(r *bufio.Reader, h *head, limit int64) (*bytes.Buffer, error) {
+	if h.length > limit {
+		return nil, tooLarge()
+	}
+	raw := buffers.Get().(*bytes.Buffer)
+	var err error
+	if h.length >= 0 {
+		raw.Grow(int(min(h.length, 64<<10)) + bytes.MinRead) // more only as it really comes
+		_, err = io.CopyN(raw, r, h.length)
+	} else {
+		err = readChunks(raw, r, limit)
+	}
+	if err != nil {
+		putBuffer(raw)
+		return nil, bodyError(err)
+	}
+	switch coding := strings.ToLower(h.get("content-encoding")); coding {
+	case "", "identity":
+		return raw, nil
+	case "gzip":
+		defer putBuffer(raw)
+		return gunzip(raw, limit)
+	default:
+		putBuffer(raw)
+		return nil, malformed(http.StatusUnsupportedMediaType, "the only content encoding understood is gzip")
+	}
+}
+
+func bodyError(err error) error {
+	var d *Denial
+	switch {
+	case errors.As(err, &d):
+		return d
+	case errors.Is(err, errTooLarge):
+		return tooLarge()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return malformed(http.StatusBadRequest, "the body ends too early")
+	default:
+		return &Denial{Status: http.StatusRequestTimeout, Code: codeMalformed, Reason: "the body did not arrive", Close: true}
+	}
+}
+
+func tooLarge() *Denial {
+	return malformed(http.StatusRequestEntityTooLarge, "the body is larger than what can be judged")
+}
+
+// readChunks reads a chunked body. Chunk extensions and trailers are refused: nobody needs them, and readers
+// disagree about them.
+func readChunks(dst *bytes.Buffer, r *bufio.Reader, limit int64) error {
+	for {
+		line, err := chunkLine(r)
+		if err != nil {
+			return err
+		}
+		size, err := strconv.ParseUint(string(line), 16, 32)
+		if err != nil || len(line) > 8 || line[0] == '+' {
+			return malformed(http.StatusBadRequest, "a chunk of the body has no proper size")
+		}
+		if int64(dst.Len())+int64(size) > limit {
+			return errTooLarge
+		}
+		if size > 0 {
+			if _, err := io.CopyN(dst, r, int64(size)); err != nil {
+				return err
+			}
+		}
+		// What follows a chunk is an empty line; what follows the last one is the empty line of no trailer.
+		if line, err = chunkLine(r); err != nil {
+			return err
+		}
+		if len(line) != 0 {
+			return malformed(http.StatusBadRequest, "a chunk of the body does not end where it said")
+		}
+		if size == 0 {
+			return nil
+		}
+	}
+}
+
+func chunkLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) || (err == nil && !bytes.HasSuffix(line, []byte("\r\n"))) {
+		return nil, malformed(http.StatusBadRequest, "a line between the chunks of the body is wrong")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return line[:len(line)-2], nil
+}
+
+func gunzip(raw *bytes.Buffer, limit int64) (*bytes.Buffer, error) {
+	out := buffers.Get().(*bytes.Buffer)
+	z, err := gzip.NewReader(raw)
+	if err == nil {
+		_, err = io.Copy(out, io.LimitReader(z, limit+1))
+	}
+	switch {
+	case err != nil:
+		putBuffer(out)
+		return nil, malformed(http.StatusBadRequest, "the body is not what gzip writes")
+	case int64(out.Len()) > limit:
+		putBuffer(out)
+		return nil, tooLarge()
+	}
+	return out, nil
+}
+
+// payload is the body of a request to a provider. The transport may read it after it has returned, so its memory
+// is reused only once release has cut it off.
+type payload struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (p *payload) reader() io.ReadCloser { return &payloadReader{payload: p} }
+
+func (p *payload) release() {
+	p.mu.Lock()
+	p.data = nil
+	p.mu.Unlock()
+}
+
+type payloadReader struct {
+	*payload
+	pos int
+}
+
+// Read implements io.Reader.
+func (r *payloadReader) Read(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pos >= len(r.data) {
+		return 0, io.EOF
+	}
+	n := copy(b, r.data[r.pos:])
+	r.pos += n
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (r *payloadReader) Close() error { return nil }

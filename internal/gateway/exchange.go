@@ -1,0 +1,300 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/gateway/state"
+	"github.com/clawstaff/clawstaff/internal/policy"
+)
+
+// exchange is one request and its answer. Each step adds to it what it found out.
+type exchange struct {
+	s     *session
+	l     *link
+	h     *head
+	began time.Time
+	shape connector.DenialShape
+
+	connector *connector.Connector // and
+	host      string               // from the tunnel, or from an absolute target
+	path      string
+	query     string
+
+	body     *bytes.Buffer // decoded, whole
+	unread   bool          // the body has not been read to its end
+	reserved int64         // bytes of memory that are the body's
+	call     *connector.Call
+	snap     *state.Snapshot // that decided
+	verdict  policy.Verdict
+	key      string       // the value of the slot's header
+	decided  audit.Record // durable
+
+	cancel   context.CancelFunc // of the request to the provider
+	peerGone atomic.Bool        // the agent hung up
+	idle     atomic.Bool        // the provider was silent for too long
+	answer   *http.Response
+	remote   atomic.Pointer[string]
+	status   int
+	received int64
+	digest   hash.Hash
+	started  bool // the answer's head has been written to the agent
+	result   string
+}
+
+// step does one thing for an exchange. What may not go on is a *Denial.
+type step func() error
+
+// serve takes an exchange through all steps, and reports whether the connection can be used for another.
+func (ex *exchange) serve(target step) bool {
+	ex.began = ex.s.p.cfg.Clock.Now()
+	ex.unread = ex.h.length != 0
+	defer ex.done()
+	for _, next := range []step{target, ex.readBody, ex.match, ex.findPlaceholder, ex.decide, ex.record} {
+		if err := next(); err != nil {
+			return ex.refuse(asDenial(err)) && !ex.h.closes
+		}
+	}
+	defer ex.outcome()
+	if err := ex.send(); err != nil {
+		return ex.fail(err) && !ex.h.closes
+	}
+	return ex.relay() && !ex.h.closes
+}
+
+func (ex *exchange) done() {
+	ex.s.leave()
+	ex.s.p.memory.Release(ex.reserved)
+	putBuffer(ex.body)
+}
+
+func asDenial(err error) *Denial {
+	var d *Denial
+	if errors.As(err, &d) {
+		return d
+	}
+	return malformed(http.StatusBadRequest, "the request could not be read")
+}
+
+// origin takes a request inside a tunnel: its target is a path, its Host the tunnel's.
+func (ex *exchange) origin() error {
+	if ex.h.host != ex.host && ex.h.host != ex.host+":443" {
+		return closing(denied("default", "the Host header is not the host of the tunnel"))
+	}
+	if ex.h.method == http.MethodConnect || ex.h.target[0] != '/' {
+		return malformed(http.StatusBadRequest, "inside a tunnel the target is a path")
+	}
+	ex.path, ex.query, _ = strings.Cut(ex.h.target, "?")
+	return nil
+}
+
+// absolute takes a request outside a tunnel: its target is a whole URL, and it has the proxy password.
+func (ex *exchange) absolute() error {
+	if err := ex.s.authenticate(ex.h); err != nil {
+		return err
+	}
+	rest, ok := strings.CutPrefix(ex.h.target, "https://")
+	if !ok {
+		return closing(denied("default", "the proxy takes CONNECT and https:// targets; nothing travels unencrypted"))
+	}
+	authority, path := rest, "/"
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	host := strings.TrimSuffix(authority, ":443")
+	conn := ex.s.p.cfg.Catalogue.ByHost(host)
+	if conn == nil {
+		return closing(denied("default", "this is not a host of any connector; addresses are none"))
+	}
+	if ex.h.host != host && ex.h.host != host+":443" {
+		return closing(denied("default", "the Host header is not the host of the target"))
+	}
+	ex.connector, ex.host, ex.shape = conn, host, conn.Denial
+	ex.path, ex.query, _ = strings.Cut(path, "?")
+	return nil
+}
+
+func closing(d *Denial) *Denial {
+	d.Close = true
+	return d
+}
+
+// readBody reads the whole body, decoded.
+func (ex *exchange) readBody() error {
+	if ex.h.length == 0 {
+		return nil
+	}
+	limits := &ex.s.p.limits
+	if ex.h.length > limits.BodyBytes {
+		return tooLarge()
+	}
+	ctx, cancel := context.WithTimeout(ex.s.ctx, limits.Body)
+	defer cancel()
+	ex.reserved = limits.reserve(ex.h)
+	if ex.s.p.memory.Acquire(ctx, ex.reserved) != nil {
+		ex.reserved = 0
+		return &Denial{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Rule: "memory", Reason: "too many large requests at once", Close: true}
+	}
+	_ = ex.l.conn.SetReadDeadline(time.Now().Add(limits.Body))
+	if ex.h.expects {
+		if _, err := ex.l.conn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			return err
+		}
+	}
+	body, err := readBody(ex.l.reader, ex.h, limits.BodyBytes)
+	if err != nil {
+		return err
+	}
+	ex.body, ex.unread = body, false
+	ex.s.p.memory.Release(ex.reserved - int64(body.Len()))
+	ex.reserved = int64(body.Len())
+	return nil
+}
+
+// reserve is how much memory a body may need before its size is known.
+func (l *Limits) reserve(h *head) int64 {
+	if h.length < 0 || h.get("content-encoding") != "" {
+		return l.BodyBytes
+	}
+	return h.length
+}
+
+// match finds out what the request means.
+func (ex *exchange) match() error {
+	r := connector.Request{Method: ex.h.method, Path: ex.path, Query: ex.query, ContentType: ex.h.get("content-type")}
+	if ex.body != nil {
+		r.Body = ex.body.Bytes()
+	}
+	call, err := ex.connector.Match(r)
+	ex.call = call
+	var refusal *connector.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refusal) && refusal.Unlisted:
+		return denied("catalogue", refusal.Reason)
+	default:
+		return &Denial{Status: http.StatusBadRequest, Code: codeMalformed, Rule: "catalogue", Reason: err.Error()}
+	}
+}
+
+// findPlaceholder refuses a placeholder that is elsewhere than in the slot: somebody asks an agent to pass its keys on.
+func (ex *exchange) findPlaceholder() error {
+	for _, p := range ex.s.p.cfg.Catalogue.Placeholders() {
+		found := strings.Contains(ex.call.Path, p) || strings.Contains(ex.call.Query, p) || bytes.Contains(ex.call.Body, []byte(p))
+		for _, f := range ex.h.fields {
+			found = found || (passed(ex.connector, f.name) && strings.Contains(f.value, p))
+		}
+		if found {
+			return denied("placeholder", "the request carries the placeholder of a key where no key belongs")
+		}
+	}
+	return nil
+}
+
+// decide asks the policy, and finds the key.
+func (ex *exchange) decide() error {
+	op := ex.call.Operation
+	ex.snap = ex.s.p.cfg.Source.Current()
+	if !ex.snap.Active() {
+		return closing(denied("grant", inactive(ex.snap)))
+	}
+	call := policy.Call{Connector: ex.connector.Name, Operation: op.ID, Action: op.Action, Authority: op.Authority, Resources: ex.call.Resources}
+	ex.verdict = policy.DecideCall(ex.snap.Grant, call)
+	if !ex.verdict.Allowed {
+		return denied(ex.verdict.Rule, ex.verdict.Reason)
+	}
+	name, slot := ex.connector.Inject()
+	key := ex.snap.Keys[ex.verdict.Credential][name]
+	if key.Empty() || !holds(ex.snap, ex.verdict.Credential, ex.connector.Name) {
+		return denied(ex.verdict.Rule, "the credential is not usable")
+	}
+	if !isHeaderValue(key.Reveal()) {
+		return denied(ex.verdict.Rule, "the credential's key cannot be written into a header: it has a line break or another control character")
+	}
+	ex.key = slot.Render(key.Reveal())
+	j := &judged{call: call, credential: ex.verdict.Credential, slot: name, key: fingerprint(ex.snap, ex.verdict.Credential, name)}
+	if reason := ex.s.enter(j, ex.snap); reason != "" {
+		return closing(denied("grant", reason))
+	}
+	return nil
+}
+
+// holds reports whether the grant lets a credential be used with a connector.
+func holds(snap *state.Snapshot, credential, connector string) bool {
+	for _, c := range snap.Grant.Credentials {
+		if string(c.Name) == credential {
+			return string(c.Connector) == connector
+		}
+	}
+	return false
+}
+
+func isHeaderValue(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// record makes the decision durable.
+func (ex *exchange) record() error {
+	r := ex.decision()
+	r.Decision, r.Rule, r.Reason, r.Credential = audit.Allowed, ex.verdict.Rule, ex.verdict.Reason, ex.verdict.Credential
+	kept, err := ex.s.p.append(r)
+	if err != nil {
+		return unrecorded()
+	}
+	ex.decided = kept
+	return nil
+}
+
+// refuse records a denial and tells the agent. It reports whether the connection can be used further.
+func (ex *exchange) refuse(d *Denial) bool {
+	if reason := ex.s.wasCut(); reason != "" {
+		d = closing(denied("grant", "cut: "+reason))
+	}
+	var seq uint64
+	if d.Code != codeUnrecorded {
+		r := ex.decision()
+		r.Decision, r.Rule, r.Reason = audit.Denied, d.Rule, d.Reason
+		kept, err := ex.s.p.append(r)
+		if err != nil {
+			closes := d.Close
+			d = unrecorded()
+			d.Close = closes
+		}
+		seq = kept.Seq
+	}
+	return ex.tell(d, seq)
+}
+
+// fail tells the agent that the provider could not be asked, and notes it for the outcome.
+func (ex *exchange) fail(err error) bool {
+	switch reason := ex.s.wasCut(); {
+	case reason != "":
+		ex.result = "cut: " + reason
+		return false
+	case ex.peerGone.Load():
+		ex.result = "the agent hung up"
+		return false
+	case errors.Is(err, errForbiddenAddress):
+		ex.result = errForbiddenAddress.Error()
+	case ex.idle.Load():
+		ex.result = "the provider was silent for too long"
+	default:
+		ex.result = fmt.Sprintf("the provider could not be asked: %.300s", ex.s.p.secretsOf(ex.snap).scrubText(err.Error()))
+	}
+	return ex.tell(&Denial{Status: http.StatusBadGateway, Code: codeUpstream, Reason: ex.result}, ex.decided.Seq)
+}

@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/policy"
+)
+
+const maxParameters = 4 << 10
+
+// append makes a record durable. It does not depend on the agent's connection: a record of what is being cut must
+// be kept all the same.
+func (p *Proxy) append(r audit.Record) (audit.Record, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Record)
+	defer cancel()
+	kept, err := p.cfg.Log.Append(ctx, r)
+	if err != nil {
+		p.cfg.Logger.Error("a record could not be kept", "phase", r.Phase, "error", err)
+	}
+	return kept, err
+}
+
+// decision begins the record of a decision with everything that is known by now.
+func (ex *exchange) decision() audit.Record {
+	snap := ex.snap
+	if snap == nil {
+		snap = ex.s.p.cfg.Source.Current()
+	}
+	r := ex.s.p.newRecord(snap, audit.PhaseDecision, ex.connector)
+	if ex.host != "" {
+		r.Upstream = &audit.Upstream{Host: ex.host}
+	}
+	if ex.body != nil {
+		r.BytesOut = int64(ex.body.Len())
+		sum := sha256.Sum256(ex.body.Bytes())
+		r.BodySHA256 = hex.EncodeToString(sum[:])
+	}
+	if call := ex.call; call != nil {
+		r.Parameters = call.Parameters(maxParameters)
+		if op := call.Operation; op != nil {
+			r.Operation, r.Action = op.ID, string(op.Action)
+			r.Kind = kindOf(op.Authority)
+		}
+		for _, res := range call.Resources {
+			r.Resources = append(r.Resources, res.Type+":"+res.Name)
+		}
+	}
+	return r
+}
+
+func kindOf(a policy.Authority) audit.Kind {
+	switch a {
+	case policy.AuthorityModel:
+		return audit.KindModel
+	case policy.AuthorityChannel:
+		return audit.KindMessage
+	default:
+		return audit.KindTool
+	}
+}
+
+// outcome records what became of a call that was allowed.
+func (ex *exchange) outcome() {
+	d := ex.decided
+	r := audit.Record{
+		Claw: d.Claw, Grant: d.Grant, Phase: audit.PhaseOutcome, Direction: d.Direction, Kind: d.Kind,
+		Connector: d.Connector, Operation: d.Operation, Action: d.Action, Resources: d.Resources,
+		Decision: d.Decision, Rule: d.Rule, Credential: d.Credential,
+		Reason:      ex.result,
+		Upstream:    &audit.Upstream{Host: ex.host, Address: ex.address(), Status: ex.status},
+		BytesIn:     ex.received,
+		BytesOut:    d.BytesOut,
+		LatencyMS:   ex.s.p.cfg.Clock.Since(ex.began).Milliseconds(),
+		Correlation: strconv.FormatUint(d.Seq, 10),
+	}
+	if ex.received > 0 {
+		r.BodySHA256 = hex.EncodeToString(ex.digest.Sum(nil))
+	}
+	// The agent has its answer: the next request need not wait for this. Only where a great many are
+	// waiting does it.
+	p := ex.s.p
+	select {
+	case p.outcomes <- struct{}{}:
+		p.running.Go(func() {
+			_, _ = p.append(r)
+			<-p.outcomes
+		})
+	default:
+		_, _ = p.append(r)
+	}
+}

@@ -1,0 +1,283 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/gateway/state"
+)
+
+// link is a connection requests are read from and answers are written to: the agent's own, or the inside of its tunnel.
+type link struct {
+	conn   net.Conn
+	reader *bufio.Reader
+	peek   chan struct{} // closed once the peek that is under way has returned; nil without one
+}
+
+func newLink(conn net.Conn) *link {
+	r := readers.Get().(*bufio.Reader)
+	r.Reset(conn)
+	return &link{conn: conn, reader: r}
+}
+
+func (l *link) free() {
+	l.await()
+	l.reader.Reset(nil)
+	readers.Put(l.reader)
+}
+
+// await waits for the peek that is under way: it reads from the same buffer.
+func (l *link) await() {
+	if l.peek != nil {
+		<-l.peek
+		l.peek = nil
+	}
+}
+
+// listen watches, while an answer is made, whether the agent is still there, and calls gone if not. What the agent sends
+// in the meantime stays in the buffer.
+func (l *link) listen(gone func()) {
+	_ = l.conn.SetReadDeadline(time.Time{})
+	done := make(chan struct{})
+	l.peek = done
+	go func() {
+		defer close(done)
+		if _, err := l.reader.Peek(1); err != nil {
+			gone()
+		}
+	}()
+}
+
+// next reads the head of the next request.
+func (l *link) next(h *head, limits *Limits) error {
+	_ = l.conn.SetReadDeadline(time.Now().Add(limits.Idle))
+	l.await()
+	if _, err := l.reader.Peek(1); err != nil {
+		return err
+	}
+	_ = l.conn.SetReadDeadline(time.Now().Add(limits.Head))
+	return readHead(l.reader, h)
+}
+
+// serve reads requests until the connection ends.
+func (s *session) serve() {
+	l := newLink(s.raw)
+	defer l.free()
+	defer s.raw.Close() // before free, which waits for the reader
+	var h head
+	for {
+		err := l.next(&h, &s.p.limits)
+		if !s.setBusy(true) {
+			return
+		}
+		if err != nil {
+			s.refuseHead(l, err, "", connector.DenialProblem)
+			return
+		}
+		if h.method == http.MethodConnect {
+			s.connect(l, &h)
+			return
+		}
+		ex := &exchange{s: s, l: l, h: &h, shape: connector.DenialProblem}
+		if !ex.serve(ex.absolute) || !s.setBusy(false) {
+			return
+		}
+	}
+}
+
+// refuseHead answers a head that could not be read. Connections that just end are no news.
+func (s *session) refuseHead(l *link, err error, name string, shape connector.DenialShape) {
+	var d *Denial
+	if !errors.As(err, &d) {
+		return
+	}
+	ex := &exchange{s: s, l: l, h: &head{}, shape: shape, connector: s.p.cfg.Catalogue.Get(name)}
+	ex.refuse(d)
+}
+
+// connect opens a tunnel, in which the gateway itself is the other end.
+func (s *session) connect(l *link, h *head) {
+	ex := &exchange{s: s, l: l, h: h, shape: connector.DenialProblem}
+	conn, err := s.authority(h)
+	if err == nil {
+		ex.connector, ex.host = conn, hostOnly(h.target)
+		err = s.allowTunnel(conn)
+	}
+	if err == nil && (h.length != 0 || h.expects) {
+		err = malformed(http.StatusBadRequest, "a request for a tunnel has no body")
+	}
+	if err != nil {
+		ex.refuse(closing(asDenial(err)))
+		return
+	}
+	snap := s.p.cfg.Source.Current()
+	config, err := s.p.leaves.config(snap, ex.host)
+	if err != nil {
+		s.p.cfg.Logger.Error("opening a tunnel", "host", ex.host, "error", err)
+		ex.refuse(&Denial{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Rule: "tls", Reason: "the gateway has no certificate for this host yet", Close: true})
+		return
+	}
+	_ = s.raw.SetWriteDeadline(time.Now().Add(s.p.limits.Write))
+	if _, err := s.raw.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")); err != nil {
+		return
+	}
+	s.tunnel(l, ex.host, conn, config)
+}
+
+// allowTunnel sets what the tunnel is for, once the grant has it.
+func (s *session) allowTunnel(conn *connector.Connector) error {
+	s.mu.Lock()
+	s.connector = conn.Name
+	s.mu.Unlock()
+	// Set first and judged then: whatever changes in between judges it again.
+	snap := s.p.cfg.Source.Current()
+	s.p.watchDone(snap.Done)
+	if !snap.Active() {
+		return denied("grant", inactive(snap))
+	}
+	if !grants(snap.Grant, conn.Name) {
+		return denied("default", "no entry of the grant has this connector")
+	}
+	return nil
+}
+
+// authority judges where a tunnel is to lead.
+func (s *session) authority(h *head) (*connector.Connector, error) {
+	if err := s.authenticate(h); err != nil {
+		return nil, err
+	}
+	host, port, ok := strings.Cut(h.target, ":")
+	if !ok || port != "443" {
+		return nil, denied("default", "tunnels lead to port 443 of a connector's host and nowhere else")
+	}
+	conn := s.p.cfg.Catalogue.ByHost(host)
+	if conn == nil {
+		return nil, denied("default", "this is not a host of any connector; addresses are none")
+	}
+	if h.host != host && h.host != h.target {
+		return nil, denied("default", "the Host header is not the host of the tunnel")
+	}
+	return conn, nil
+}
+
+func hostOnly(target string) string {
+	host, _, _ := strings.Cut(target, ":")
+	return host
+}
+
+// authenticate checks the proxy password. What is wrong with it is not told.
+func (s *session) authenticate(h *head) error {
+	snap := s.p.cfg.Source.Current()
+	wrong := &Denial{Status: http.StatusProxyAuthRequired, Code: codePassword, Rule: "password", Reason: "the proxy password is missing or wrong", Close: true}
+	scheme, encoded, _ := strings.Cut(h.get("proxy-authorization"), " ")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	if !strings.EqualFold(scheme, "basic") || err != nil {
+		return wrong
+	}
+	user, password, _ := strings.Cut(string(raw), ":")
+	sum := sha256.Sum256([]byte(password))
+	if user != proxyUser || !samePassword(snap, sum) {
+		return wrong
+	}
+	s.mu.Lock()
+	s.password, s.proven = sum, true
+	s.mu.Unlock()
+	return nil
+}
+
+const proxyUser = "claw"
+
+// tunnel ends TLS and serves what comes out of it.
+func (s *session) tunnel(outer *link, host string, conn *connector.Connector, config *tls.Config) {
+	inner := tls.Server(&buffered{Conn: s.raw, reader: outer.reader}, config)
+	_ = s.raw.SetDeadline(time.Now().Add(s.p.limits.Head))
+	err := inner.HandshakeContext(s.ctx)
+	if err == nil && inner.ConnectionState().ServerName != host {
+		err = errServerName // a resumed session asks nobody for a certificate
+	}
+	if err != nil {
+		s.recordHandshake(host, conn, err)
+		return
+	}
+	_ = s.raw.SetDeadline(time.Time{})
+	l := newLink(inner)
+	defer l.free()
+	defer s.raw.Close()
+	var h head
+	for {
+		if !s.setBusy(false) {
+			return
+		}
+		err := l.next(&h, &s.p.limits)
+		if !s.setBusy(true) {
+			return
+		}
+		if err != nil {
+			s.refuseHead(l, err, conn.Name, conn.Denial)
+			return
+		}
+		ex := &exchange{s: s, l: l, h: &h, connector: conn, host: host, shape: conn.Denial}
+		if !ex.serve(ex.origin) {
+			return
+		}
+	}
+}
+
+// recordHandshake records a handshake that asked for another host. One that merely failed is for the log.
+func (s *session) recordHandshake(host string, conn *connector.Connector, err error) {
+	if !errors.Is(err, errServerName) {
+		s.p.cfg.Logger.Info("a TLS handshake failed", "host", host, "error", err)
+		return
+	}
+	snap := s.p.cfg.Source.Current()
+	r := s.p.newRecord(snap, audit.PhaseDecision, conn)
+	r.Decision, r.Rule, r.Reason, r.Upstream = audit.Denied, "tls", errServerName.Error(), &audit.Upstream{Host: host}
+	s.p.append(r)
+}
+
+// recordStranger records a connection of an address that no grant named in time.
+func (p *Proxy) recordStranger(peer fmt.Stringer) {
+	snap := p.cfg.Source.Current()
+	if !snap.Active() {
+		return // nobody is known then
+	}
+	r := p.newRecord(snap, audit.PhaseDecision, nil)
+	r.Decision, r.Rule, r.Reason, r.Actor = audit.Denied, "address", "the connection came from an address that is not the agent's", peer.String()
+	p.append(r)
+}
+
+// buffered reads first what was read too early.
+type buffered struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+// Read implements net.Conn.
+func (b *buffered) Read(p []byte) (int, error) {
+	if b.reader.Buffered() > 0 {
+		return b.reader.Read(p)
+	}
+	return b.Conn.Read(p)
+}
+
+// newRecord begins a record of something outbound.
+func (p *Proxy) newRecord(snap *state.Snapshot, phase audit.Phase, conn *connector.Connector) audit.Record {
+	r := audit.Record{Claw: snap.Claw, Phase: phase, Direction: audit.Outbound, Kind: audit.KindTool}
+	if snap.Grant != nil {
+		r.Grant = snap.Grant.Hash
+	}
+	if conn != nil {
+		r.Connector = conn.Name
+	}
+	return r
+}

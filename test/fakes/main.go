@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"flag"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,9 +25,16 @@ func main() {
 	tlsListen := flag.String("tls-listen", ":443", "address the providers listen on, for all hosts")
 	controlListen := flag.String("control-listen", "127.0.0.1:8089", "address the control API listens on")
 	caDir := flag.String("ca-dir", "/tmp/clawstaff-fakes", "directory the certificate authority is kept in")
+	withStdin := flag.Bool("with-stdin", false, "end when standard input does, so as not to outlive who started this")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if *withStdin {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // the end is what matters
+			stop()
+		}()
+	}
 	if err := run(ctx, *tlsListen, *controlListen, *caDir); err != nil {
 		slog.Error("the fake providers ended", "error", err)
 		os.Exit(1)

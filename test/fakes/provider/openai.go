@@ -39,7 +39,9 @@ func (e *exchange) openAI() {
 			"choices": []any{map[string]any{"index": 0, "delta": delta, "finish_reason": finish}}})
 	}
 	if howLong, ok := endless(request.last()); ok {
-		stream.tick(howLong, func(now time.Time) bool { return chunk(map[string]string{"content": fmt.Sprint(now.UnixMicro(), " ")}, nil) })
+		stream.tick(howLong, func(now time.Time) bool {
+			return chunk(map[string]string{"content": fmt.Sprint(now.UnixMicro(), " ")}, nil)
+		})
 	} else {
 		for _, word := range strings.SplitAfter(Answer(request.last()), " ") {
 			chunk(map[string]string{"content": word}, nil)

@@ -220,8 +220,22 @@ func (e *enforcer) added(ctx context.Context, a assignment) error {
 func (e *enforcer) knows(ip netip.Addr) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.installed == nil {
+		return false
+	}
 	_, known := e.installed.Egress[ip]
 	return known
+}
+
+// inPlace puts the table back if somebody has removed it.
+func (e *enforcer) inPlace(ctx context.Context) error {
+	if Installed(ctx, e.network) {
+		return nil
+	}
+	e.mu.Lock()
+	e.installed = nil
+	e.mu.Unlock()
+	return e.apply(ctx)
 }
 
 func (e *enforcer) removed(ctx context.Context, sandbox string) error {

@@ -36,6 +36,8 @@ func PluginMain(socket string) {
 }
 
 func plugin(env func(string) string, stdin io.Reader, socket string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
 	sandbox := env("CNI_CONTAINERID")
 	switch command := env("CNI_COMMAND"); command {
 	case "VERSION":
@@ -55,10 +57,10 @@ func plugin(env func(string) string, stdin io.Reader, socket string) ([]byte, er
 		if uid == "" {
 			return nil, errors.New("CNI_ARGS has no K8S_POD_UID")
 		}
-		return config.PrevResult, call(http.MethodPost, socket, assignment{Sandbox: sandbox, PodUID: uid, Address: address})
+		return config.PrevResult, call(ctx, http.MethodPost, socket, assignment{Sandbox: sandbox, PodUID: uid, Address: address})
 	case "DEL":
 		// An enforcer that is away must not keep a dead sandbox alive; its address is overwritten when it is given out again.
-		_ = call(http.MethodDelete, socket, assignment{Sandbox: sandbox})
+		_ = call(ctx, http.MethodDelete, socket, assignment{Sandbox: sandbox})
 		return nil, nil
 	case "CHECK":
 		return nil, nil
@@ -93,17 +95,22 @@ func argument(args, name string) string {
 	return ""
 }
 
-func call(method, socket string, a assignment) error {
+// Ready asks the enforcer whether its rules are in place.
+func Ready(ctx context.Context, socket string) error {
+	return call(ctx, http.MethodGet, socket, assignment{})
+}
+
+func call(ctx context.Context, method, socket string, a assignment) error {
 	body, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{
+	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}}
-	request, err := http.NewRequest(method, "http://enforcer/pods", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, "http://enforcer/pods", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -114,7 +121,7 @@ func call(method, socket string, a assignment) error {
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusNoContent {
 		why, _ := io.ReadAll(io.LimitReader(response.Body, 1000))
-		return fmt.Errorf("the NetworkPolicy enforcer refuses the pod: %s", bytes.TrimSpace(why))
+		return fmt.Errorf("the NetworkPolicy enforcer: %s", bytes.TrimSpace(why))
 	}
 	return nil
 }
@@ -145,6 +152,7 @@ func (e *enforcer) serve(ctx context.Context, socket string) error {
 	mux := http.NewServeMux()
 	mux.Handle("POST /pods", handle(e.added))
 	mux.Handle("DELETE /pods", handle(func(ctx context.Context, a assignment) error { return e.removed(ctx, a.Sandbox) }))
+	mux.Handle("GET /pods", handle(func(ctx context.Context, _ assignment) error { return e.inPlace(ctx) }))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()

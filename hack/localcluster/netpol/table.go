@@ -38,6 +38,16 @@ func Install(ctx context.Context, network Network, rules Ruleset) error {
 	return nil
 }
 
+// Installed tells whether the table is there.
+func Installed(ctx context.Context, network Network) bool {
+	nft, err := knftables.New(knftables.InetFamily, network.Table)
+	if err != nil {
+		return false
+	}
+	chains, err := nft.List(ctx, "chains")
+	return err == nil && len(chains) > 0
+}
+
 func write(tx *knftables.Transaction, network Network, rules Ruleset) {
 	tx.Add(&knftables.Table{}) // so that the next line has something to delete
 	tx.Delete(&knftables.Table{})

@@ -89,6 +89,7 @@ func secondDaemons() []host.Daemon {
 			"--root-ca-file=" + certificate("ca.crt"),
 			"--cluster-signing-cert-file=" + certificate("ca.crt"),
 			"--cluster-signing-key-file=" + certificate("ca.key"),
+			"--flex-volume-plugin-dir=" + layout.In("kubelet", "volume-plugins"),
 			"--allocate-node-cidrs=false", // there is one node, and its CNI file names the range
 			"--profiling=false",
 		}},

@@ -60,6 +60,8 @@ func tearDown(log Log) error {
 	return errors.Join(problems...)
 }
 
+const kubeletPlugins = "/var/lib/kubelet/device-plugins" // whatever its --root-dir
+
 // removeLeftovers removes what parts of the cluster insist on putting elsewhere.
 func removeLeftovers() error {
 	var problems []error
@@ -76,9 +78,10 @@ func removeLeftovers() error {
 			remove(link)
 		}
 	}
-	problems = append(problems, removeDeadSockets("/run/containerd/s"))
+	problems = append(problems, removeDeadSockets("/run/containerd/s"), removeDeadSockets(kubeletPlugins))
 	for _, dir := range []string{ // only if nobody else uses them
 		"/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd",
+		kubeletPlugins, filepath.Dir(kubeletPlugins),
 	} {
 		_ = os.Remove(dir)
 	}

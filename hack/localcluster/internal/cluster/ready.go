@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/hack/localcluster/internal/host"
 	"github.com/clawstaff/clawstaff/hack/localcluster/internal/layout"
+	"github.com/clawstaff/clawstaff/hack/localcluster/netpol"
 )
 
 // waitFor waits until ready says so. A daemon that has ended, or is not ready in time, is an error with the end of its log.
@@ -73,13 +73,7 @@ func containerdReady(ctx context.Context) error {
 	return command.Run()
 }
 
-func netpolReady(ctx context.Context) error {
-	connection, err := new(net.Dialer).DialContext(ctx, "unix", NetworkPolicies().Socket)
-	if err != nil {
-		return err
-	}
-	return connection.Close()
-}
+func netpolReady(ctx context.Context) error { return netpol.Ready(ctx, NetworkPolicies().Socket) }
 
 func nodeReady(ctx context.Context) error {
 	client, err := client()

@@ -47,7 +47,7 @@ func Up(ctx context.Context, log Log) error {
 	}
 	defer unlock()
 	running := runningDaemons()
-	if running == len(allDaemons()) && healthy(ctx) == nil {
+	if running == len(allDaemons()) && host.SetUpNetwork() == nil && healthy(ctx) == nil {
 		log("the cluster is up")
 		return nil
 	}

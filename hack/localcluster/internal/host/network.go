@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/clawstaff/clawstaff/hack/localcluster/internal/layout"
 )
 
@@ -189,6 +191,10 @@ func netnsUsable(name string) bool { return Run("ip", "-n", name, "link", "show"
 func removeNetNS(name string) {
 	_ = Run("ip", "netns", "delete", name)
 	_ = os.Remove("/run/netns/" + name)
+	if names, err := os.ReadDir("/run/netns"); err == nil && len(names) == 0 {
+		_ = unix.Unmount("/run/netns", unix.MNT_DETACH) // `ip netns add` mounts the directory on itself
+		_ = os.Remove("/run/netns")
+	}
 }
 
 // TearDownNetwork removes what SetUpNetwork and the pods' network made.

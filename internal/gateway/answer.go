@@ -110,7 +110,7 @@ func (ex *exchange) tell(d *Denial, seq uint64) bool {
 
 // linger reads what the agent is still sending, for a moment: closing at once would take the answer away from it.
 func (ex *exchange) linger() {
-	const enough, moment = 256 << 10, 500 * time.Millisecond
+	const enough, moment = 16 << 20, time.Second
 	if c, ok := ex.l.conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}

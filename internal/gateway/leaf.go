@@ -41,8 +41,13 @@ type leaf struct {
 	renew  time.Time
 }
 
-// NewLeaves returns an empty cache.
-func NewLeaves(c clock.PassiveClock) *Leaves { return &Leaves{clock: c} }
+// NewLeaves returns an empty cache. The clock is the real one where nil.
+func NewLeaves(c clock.PassiveClock) *Leaves {
+	if c == nil {
+		c = clock.RealClock{}
+	}
+	return &Leaves{clock: c}
+}
 
 // Certificate returns a certificate for a host, signed by a snapshot's CA.
 func (l *Leaves) Certificate(snap *state.Snapshot, host string) (*tls.Certificate, error) {

@@ -1,0 +1,140 @@
+// Command gateway is the only network peer of one Claw's agent. It tells the agent's
+// calls and the messages for it apart into what its grant allows and what not.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/gateway"
+	"github.com/clawstaff/clawstaff/internal/gateway/kube"
+)
+
+// drain is how long calls under way may take to end when the gateway is told to.
+const drain = 15 * time.Second
+
+func main() {
+	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(logger)
+	klog.SetSlogLogger(logger)
+	o, err := parseOptions(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gateway: %v; 'gateway -h' lists the flags\n", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, logger); err != nil {
+		logger.Error("the gateway ends", "error", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done, or until a part of the gateway cannot go on.
+func run(ctx context.Context, o options, logger *slog.Logger) error {
+	catalogue, err := connector.Builtin()
+	if err != nil {
+		return err
+	}
+	api, err := rest.InClusterConfig()
+	if err != nil {
+		return err
+	}
+	shipper := audit.NewShipper(audit.ShipperConfig{Claw: o.claw, URL: o.ledgerURL, TokenFile: o.ledgerTokenFile, Stdout: os.Stdout})
+	watcher, err := kube.New(kube.Config{
+		REST: api, Claw: o.claw, PodName: o.podName, PodUID: o.podUID, Log: shipper,
+		LedgerCA: func(pem []byte) {
+			if err := shipper.SetRoots(pem); err != nil {
+				logger.Error("the ledger's certificate authority is not usable", "error", err)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	leaves := gateway.NewLeaves(nil)
+	proxy := gateway.NewProxy(gateway.Config{
+		Source: watcher, Log: shipper, Catalogue: catalogue, Overrides: o.overrides, Leaves: leaves, Logger: logger,
+	})
+	inbound := inboundServer(o, watcher, shipper, leaves)
+	health := healthServer(watcher, shipper)
+
+	// What keeps and what tells must outlive what serves: the outcome of the last call is recorded too.
+	base, end := context.WithCancel(context.Background())
+	defer end()
+	group, base := errgroup.WithContext(base)
+	group.Go(func() error { return shipper.Run(base) })
+	group.Go(func() error { return watcher.Run(base) })
+	if err := listen(group, o.proxyListen, proxy.Serve); err != nil {
+		return err
+	}
+	if err := listen(group, o.inboundListen, inbound.serve); err != nil {
+		return err
+	}
+	if err := listen(group, o.healthListen, health.Serve); err != nil {
+		return err
+	}
+	logger.Info("the gateway serves", "claw", o.claw.Namespace+"/"+o.claw.Name, "proxy", o.proxyListen, "inbound", o.inboundListen)
+	select {
+	case <-ctx.Done():
+	case <-base.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	inbound.shutdown(stopping)
+	_ = proxy.Shutdown(stopping)
+	end()
+	_ = health.Close()
+	return group.Wait()
+}
+
+// listen serves on an address as part of the group.
+func listen(group *errgroup.Group, address string, serve func(net.Listener) error) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	group.Go(func() error {
+		if err := serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+type readiness interface{ Ready() bool }
+
+// healthServer answers the kubelet.
+func healthServer(parts ...readiness) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		for _, p := range parts {
+			if !p.Ready() {
+				http.Error(w, "the grant has not been read, or the ledger takes no records", http.StatusServiceUnavailable)
+				return
+			}
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+}

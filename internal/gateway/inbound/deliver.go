@@ -24,7 +24,7 @@ const (
 	maxAnswers     = 4                // that are no success, as many as Slack's own attempts
 	maxAge         = 15 * time.Minute // of a message the agent does not take
 	firstBackoff   = 250 * time.Millisecond
-	lastBackoff    = 10 * time.Second
+	lastBackoff    = 3 * time.Second
 	outcomeTimeout = 30 * time.Second
 	goodbyeTimeout = 2 * time.Second
 )

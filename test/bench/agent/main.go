@@ -1,0 +1,168 @@
+// Command agent is the agent of the benchmarks: the worst client a revocation can have. It holds an answer of
+// the model open, asks again the moment it breaks off, and does not listen when it is told to end. What it saw is
+// on its standard output.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/clawstaff/clawstaff/test/bench/agent/seen"
+)
+
+// defiance is how long it goes on trying after its last byte, and how long it ignores being told to end.
+const defiance = seen.Defiance
+
+func main() {
+	listener, err := net.Listen("tcp", ":"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go accept(listener)
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
+	if os.Getenv(seen.EnvStream) == "" {
+		<-told
+		return
+	}
+	w := &witness{name: os.Getenv(seen.EnvStream)}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		w.stream()
+	}()
+	w.report(over)
+	<-told
+}
+
+// accept is all a readiness probe needs.
+func accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+	}
+}
+
+// witness remembers what came.
+type witness struct {
+	name string
+
+	mu   sync.Mutex
+	line seen.Line
+}
+
+// report prints what was seen, ten times a second, and a last time when it is over.
+func (w *witness) report(over <-chan struct{}) {
+	out := json.NewEncoder(os.Stdout)
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			_ = out.Encode(w.now(false)) // who reads it misses it
+		case <-over:
+			_ = out.Encode(w.now(true))
+			return
+		}
+	}
+}
+
+func (w *witness) now(over bool) seen.Line {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line := w.line
+	line.Over = over
+	return line
+}
+
+// stream asks and asks again, until nothing has come for too long.
+func (w *witness) stream() {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	for {
+		w.update(func(l *seen.Line) { l.Connections++ })
+		err := w.once(transport)
+		w.update(func(l *seen.Line) {
+			l.Refusals++
+			l.Error = err.Error()
+		})
+		transport.CloseIdleConnections()
+		if last := w.now(false).LastByte; last != 0 && time.Since(time.UnixMicro(last)) > defiance {
+			return
+		}
+	}
+}
+
+// once asks for an endless answer and reads it to its end, which is never a good one.
+func (w *witness) once(transport *http.Transport) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	body := fmt.Sprintf(`{"model":"claude-sonnet-5","max_tokens":65536,"stream":true,"system":%q,"messages":[{"role":"user","content":"ENDLESS 3600"}]}`, w.name)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.anthropic.com/v1/messages", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("anthropic-version", "2023-06-01")
+	request.Header.Set("x-api-key", os.Getenv("ANTHROPIC_API_KEY"))
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 500)) // what there is of it
+		return fmt.Errorf("%s: %s", response.Status, text)
+	}
+	lines := bufio.NewReader(response.Body)
+	for {
+		line, err := lines.ReadSlice('\n')
+		w.byte(line)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// byte notes that something of an answer came.
+func (w *witness) byte(line []byte) {
+	if len(line) == 0 {
+		return
+	}
+	now := time.Now().UnixMicro()
+	sent := seen.Sent(line)
+	w.update(func(l *seen.Line) {
+		if l.LastByte != 0 {
+			l.Pause = max(l.Pause, now-l.LastByte)
+		}
+		l.LastByte = now
+		if sent == 0 {
+			return
+		}
+		l.Events++
+		l.LastSent = sent
+		if way := now - sent; l.Events == 1 || way < l.Way {
+			l.Way = way
+		}
+	})
+}
+
+func (w *witness) update(change func(*seen.Line)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.line)
+}

@@ -107,6 +107,9 @@ func (s *Shipper) SetRoots(pem []byte) error { return s.ledger.setRoots(pem) }
 // Ready reports whether the ledger has been asked for the head and records are taken.
 func (s *Shipper) Ready() bool { return s.ready.Load() }
 
+// Waiting is how many records wait for the ledger, those under way left out.
+func (s *Shipper) Waiting() int { return len(s.queue) }
+
 // Append implements Log.
 func (s *Shipper) Append(ctx context.Context, r Record) (Record, error) {
 	r.Claw = s.cfg.Claw

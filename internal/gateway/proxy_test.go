@@ -218,7 +218,7 @@ func TestPlaceholderInAPassedHeader(t *testing.T) {
 
 func TestNothingIsSentThatIsNotRecorded(t *testing.T) {
 	w := newWorld(t)
-	w.log.Fail(errors.New("disk full"))
+	w.log.Fail(errors.New("disk full")) // also what an outage of the ledger looks like
 	c := w.client()
 	for _, tc := range []struct{ url, contentType, body string }{
 		{slackPost, formType, inChannel}, {slackPost, formType, elsewhere}, {askModel, jsonType, modelBody},
@@ -242,7 +242,8 @@ func TestNothingIsSentThatIsNotRecorded(t *testing.T) {
 
 // The decision is durable before anything is sent, however slow that is.
 func TestDecisionPrecedesEffect(t *testing.T) {
-	w := newWorld(t)
+	entered := make(chan audit.Record, 1)
+	w := newWorld(t, announcing(entered))
 	w.answers(func(rw http.ResponseWriter, _ *http.Request) {
 		if got := w.log.Records(); len(got) != 1 || got[0].Phase != audit.PhaseDecision {
 			t.Errorf("asked with these records: %+v", got)
@@ -255,6 +256,7 @@ func TestDecisionPrecedesEffect(t *testing.T) {
 		status, _, _ := w.post(w.client(), slackPost, formType, inChannel)
 		done <- status
 	}()
+	<-entered
 	if len(w.requests()) != 0 {
 		t.Error("sent before the record")
 	}

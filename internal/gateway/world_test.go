@@ -94,6 +94,25 @@ type asked struct {
 	Header                  http.Header
 }
 
+// announced is a Log that tells when a record is to be kept.
+type announced struct {
+	audit.Log
+	entered chan audit.Record
+}
+
+func (a announced) Append(ctx context.Context, r audit.Record) (audit.Record, error) {
+	select {
+	case a.entered <- r:
+	default:
+	}
+	return a.Log.Append(ctx, r)
+}
+
+// announcing makes the proxy's log announce its first record on the channel.
+func announcing(entered chan audit.Record) option {
+	return func(c *Config, _ *state.Snapshot) { c.Log = announced{c.Log, entered} }
+}
+
 type option func(*Config, *state.Snapshot)
 
 func newWorld(t testing.TB, options ...option) *world {

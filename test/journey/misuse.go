@@ -148,7 +148,7 @@ func (j *Journey) attack(ctx context.Context) error {
 	}
 	ways := []proxied{
 		{"proxy: tunnel to evil.example", "evil.example:443", "", true},
-		{"proxy: tunnel to an address", "203.0.113.66:443", "", true},
+		{"proxy: tunnel to an address", "198.51.100.66:443", "", true},
 		{"proxy: tunnel to the API server", "kubernetes.default.svc:443", "", true},
 		{"proxy: tunnel to the metadata address", "169.254.169.254:80", "", true},
 		{"proxy: Slack's host on another port", "slack.com:22", "", true},
@@ -189,8 +189,8 @@ func (j *Journey) targets(ctx context.Context) (targets []target, dns []string, 
 		}
 	}
 	if j.Local {
-		add("evil.example", "203.0.113.66", 443, true)
-		add("slack.com, past the gateway", "203.0.113.10", 443, true)
+		add("evil.example", "198.51.100.66", 443, true)
+		add("slack.com, past the gateway", "198.51.100.10", 443, true)
 	} else {
 		add("the internet", "1.1.1.1", 443, false)
 	}

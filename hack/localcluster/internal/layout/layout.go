@@ -32,7 +32,7 @@ const (
 	ServiceCIDR  = "10.78.0.0/16"
 	APIServiceIP = "10.78.0.1"
 	DNSServiceIP = "10.78.0.10"
-	InternetCIDR = "203.0.113.0/24" // TEST-NET-3
+	InternetCIDR = "198.51.100.0/24" // TEST-NET-2: package mirrors were met in TEST-NET-3, and a blackhole would cut them off
 	APIServer    = "https://" + NodeIP + ":6443"
 	EtcdClient   = "127.0.0.1:12379"
 	EtcdPeer     = "127.0.0.1:12380"
@@ -46,13 +46,13 @@ type InternetHost struct {
 
 // InternetHosts is the whole fake internet. Every other name outside the cluster does not exist.
 var InternetHosts = []InternetHost{
-	{"203.0.113.10", []string{"slack.com", "files.slack.com", "hooks.slack.com", "wss-primary.slack.com"}},
-	{"203.0.113.11", []string{"api.anthropic.com"}},
-	{"203.0.113.12", []string{"api.openai.com"}},
-	{"203.0.113.13", []string{"api.github.com", "github.com"}},
-	{"203.0.113.14", []string{"gmail.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com"}},
-	{"203.0.113.15", []string{"api.telegram.org"}},
-	{"203.0.113.66", []string{"evil.example"}},
+	{"198.51.100.10", []string{"slack.com", "files.slack.com", "hooks.slack.com", "wss-primary.slack.com"}},
+	{"198.51.100.11", []string{"api.anthropic.com"}},
+	{"198.51.100.12", []string{"api.openai.com"}},
+	{"198.51.100.13", []string{"api.github.com", "github.com"}},
+	{"198.51.100.14", []string{"gmail.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com"}},
+	{"198.51.100.15", []string{"api.telegram.org"}},
+	{"198.51.100.66", []string{"evil.example"}},
 }
 
 // State is the directory of a running cluster; `down` removes it whole.

@@ -139,3 +139,9 @@ func Certificates(text []byte) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// Readable reports whether the pair can be read, and its certificate is one of an authority.
+func (ca Pair) Readable() bool {
+	pair, err := tls.X509KeyPair(ca.Cert, ca.Key)
+	return err == nil && pair.Leaf != nil && pair.Leaf.IsCA
+}

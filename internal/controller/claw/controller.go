@@ -1,0 +1,156 @@
+// Package claw makes everything of a Claw: its grant, its gateway, its agent, and
+// what is seen of them.
+package claw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/controller/apply"
+	"github.com/clawstaff/clawstaff/internal/controller/platform"
+	"github.com/clawstaff/clawstaff/internal/credential"
+	"github.com/clawstaff/clawstaff/internal/probe"
+)
+
+// Reconciler reconciles Claws.
+type Reconciler struct {
+	Client client.Client
+	// Live reads Secrets by name, and what is not cached.
+	Live      client.Reader
+	Events    events.EventRecorder
+	Clock     clock.PassiveClock
+	Catalogue *connector.Catalogue
+	Hasher    credential.Hasher
+	Settings  cage.Settings
+	Platform  *platform.Reader
+	// Outside are addresses of the internet that no agent may reach.
+	Outside []probe.Target
+
+	revoking revocations
+}
+
+// Reconcile implements reconcile.ObjectReconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, claw *v1alpha1.Claw) (ctrl.Result, error) {
+	if !claw.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, claw)
+	}
+	facts, err := r.observe(ctx, claw)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	again, applyErr := r.apply(ctx, claw, facts)
+	status := computeStatus(claw, facts, applyErr, r.Clock.Now())
+	if err := r.finish(ctx, claw, status); err != nil {
+		return ctrl.Result{}, errors.Join(applyErr, err)
+	}
+	if waiting(applyErr) {
+		applyErr = nil // what we wait for wakes us
+	}
+	return ctrl.Result{RequeueAfter: again}, applyErr
+}
+
+// waiting tells errors that end by themselves.
+func waiting(err error) bool {
+	return errors.Is(err, apply.ErrWaiting) || apierrors.HasStatusCause(err, "NamespaceTerminating")
+}
+
+// apply makes what the facts ask for. It returns when to look again, for what no watch tells.
+func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (time.Duration, error) {
+	if f.blocked != nil {
+		return 0, nil
+	}
+	if err := r.finalizer(ctx, claw, true); err != nil {
+		return 0, err
+	}
+	applier := apply.Applier{Client: r.Client, Live: r.Live}
+	if claw.Spec.State == v1alpha1.ClawRevoked {
+		return r.revoke(ctx, applier, claw, f)
+	}
+	objects, err := cage.ForClaw(r.input(claw, f))
+	if err != nil {
+		return 0, err
+	}
+	if err := applier.Children(ctx, claw.UID, objects); err != nil {
+		return 0, err
+	}
+	if f.hold != nil {
+		return 0, deleteAll(ctx, applier, r.Client, agentWorkload(claw))
+	}
+	return 0, nil
+}
+
+// finalizer adds or removes ours. The UID makes sure that it is this very Claw, and not one that came after it.
+func (r *Reconciler) finalizer(ctx context.Context, claw *v1alpha1.Claw, want bool) error {
+	if apply.HasFinalizer(claw) == want {
+		return nil
+	}
+	ac := v1alpha1ac.Claw(claw.Name, claw.Namespace).WithUID(claw.UID)
+	if want {
+		ac.WithFinalizers(v1alpha1.Finalizer)
+	}
+	err := r.Client.Apply(ctx, ac, apply.FieldOwner, client.ForceOwnership)
+	if !want && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) {
+		return nil // it is gone already
+	}
+	if err != nil {
+		return fmt.Errorf("finalizer: %w", err)
+	}
+	return nil
+}
+
+// finish applies the status if it differs, then tells of transitions.
+func (r *Reconciler) finish(ctx context.Context, claw *v1alpha1.Claw, status v1alpha1.ClawStatus) error {
+	if reflect.DeepEqual(claw.Status, status) {
+		return nil
+	}
+	ac := v1alpha1ac.ClawStatus()
+	if err := cage.Convert(status, ac); err != nil {
+		return err
+	}
+	err := apply.Status(ctx, r.Client, v1alpha1ac.Claw(claw.Name, claw.Namespace).WithUID(claw.UID).WithStatus(ac))
+	if err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	tell(r.Events, claw, status)
+	return nil
+}
+
+// revocations remembers since when a revocation is being waited for. It is memory only: a manager that
+// starts again waits again, which costs seconds and nothing else.
+type revocations struct {
+	mu    sync.Mutex
+	since map[types.UID]time.Time
+}
+
+func (r *revocations) begin(uid types.UID, now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since == nil {
+		r.since = map[types.UID]time.Time{}
+	}
+	if _, ok := r.since[uid]; !ok {
+		r.since[uid] = now
+	}
+	return r.since[uid]
+}
+
+func (r *revocations) end(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.since, uid)
+}

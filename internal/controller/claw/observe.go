@@ -1,0 +1,275 @@
+package claw
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/controller/platform"
+	"github.com/clawstaff/clawstaff/internal/policy"
+)
+
+// facts are what was seen of a Claw and of what it follows from.
+type facts struct {
+	organization *v1alpha1.ClawOrganization
+	result       policy.Result
+	credentials  []credentialFact
+	keys         cage.Keys
+	slots        map[string][]byte
+	upstreamCA   []byte
+	rootsMissing string
+	platform     platform.Facts
+	gatewayIP    string
+	gatewayPods  []corev1.Pod
+	agentPods    []corev1.Pod
+	statefulSet  types.UID
+	deployment   *appsv1.Deployment
+	grant        *v1alpha1.ClawGrant
+	runtimeClass string
+	sibling      string
+
+	// agentIPs are the addresses of agent pods that have proved their cage.
+	agentIPs []string
+	proof    proof
+
+	// blocked says why nothing can be made at all, hold why the agent cannot.
+	blocked, hold *obstacle
+}
+
+// obstacle is why something cannot be.
+type obstacle struct {
+	reason, message string
+	// waiting means that it ends without the Claw's owner doing anything.
+	waiting bool
+}
+
+// observe reads everything the Claw follows from, and writes nothing.
+func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, error) {
+	var f facts
+	var err error
+	if f.organization, err = index.OrganizationOf(ctx, r.Client, claw.Namespace); err != nil {
+		return f, err
+	}
+	if err := r.observeRequest(ctx, claw, &f); err != nil {
+		return f, err
+	}
+	if f.blocked = cageObstacle(claw, f.organization); f.blocked != nil {
+		return f, nil
+	}
+	if f.platform, err = r.Platform.Facts(ctx); err != nil {
+		return f, err
+	}
+	if err := r.observeChildren(ctx, claw, &f); err != nil {
+		return f, err
+	}
+	if err := r.observeSandbox(ctx, &f); err != nil {
+		return f, err
+	}
+	if claw.Spec.State != v1alpha1.ClawRevoked {
+		if err := r.observeKeys(ctx, claw, &f); err != nil {
+			return f, err
+		}
+		if f.upstreamCA, err = r.upstreamCA(ctx, &f); err != nil {
+			return f, err
+		}
+	}
+	if f.sibling, err = r.siblingOf(ctx, claw); err != nil {
+		return f, err
+	}
+	f.proof = prove(claw, &f, r.Settings.GatewayImage)
+	if f.result.Grant.State == v1alpha1.GrantActive {
+		f.agentIPs = f.proof.addresses
+	}
+	return f, nil
+}
+
+// cageObstacle says why a namespace cannot hold Claws, or nil.
+func cageObstacle(claw *v1alpha1.Claw, org *v1alpha1.ClawOrganization) *obstacle {
+	switch {
+	case org == nil:
+		return &obstacle{reason: v1alpha1.ReasonNotACage, message: fmt.Sprintf(
+			"namespace %q is no organization's cage: create the Claw in spec.namespace of its ClawOrganization", claw.Namespace)}
+	case !meta.IsStatusConditionTrue(org.Status.Conditions, v1alpha1.ConditionCageReady):
+		return &obstacle{waiting: true, reason: v1alpha1.ReasonDependencyNotReady, message: fmt.Sprintf(
+			"the cage of ClawOrganization %q is not ready", org.Name)}
+	default:
+		return nil
+	}
+}
+
+// observeRequest compiles what is asked and what is allowed into the grant.
+func (r *Reconciler) observeRequest(ctx context.Context, claw *v1alpha1.Claw, f *facts) error {
+	var policies v1alpha1.ClawPolicyList
+	if err := r.Client.List(ctx, &policies, client.InNamespace(claw.Namespace)); err != nil {
+		return fmt.Errorf("list the policies: %w", err)
+	}
+	if err := r.observeCredentials(ctx, claw, f); err != nil {
+		return err
+	}
+	in := policy.Input{
+		Organization: f.organization, Claw: claw, Policies: active(policies.Items), KnownConnector: r.Catalogue.Known,
+	}
+	for _, c := range f.credentials {
+		if c.usable != nil {
+			in.Credentials = append(in.Credentials, *c.usable)
+		}
+	}
+	f.result = policy.Compile(in)
+	return nil
+}
+
+// active is what policies say now. One that is being deleted allows nothing any more, and denies until it is gone.
+func active(policies []v1alpha1.ClawPolicy) []v1alpha1.ClawPolicy {
+	for i := range policies {
+		if policies[i].DeletionTimestamp != nil {
+			policies[i].Spec.Allow = v1alpha1.PolicyRules{}
+		}
+	}
+	return policies
+}
+
+// observeChildren looks at what runs.
+func (r *Reconciler) observeChildren(ctx context.Context, claw *v1alpha1.Claw, f *facts) error {
+	var service corev1.Service
+	if err := r.child(ctx, claw, cage.GatewayName(claw.Name), &service); err != nil {
+		return err
+	}
+	if service.UID != "" && service.Spec.ClusterIP != corev1.ClusterIPNone {
+		f.gatewayIP = service.Spec.ClusterIP
+	}
+	var grant v1alpha1.ClawGrant
+	if err := r.child(ctx, claw, claw.Name, &grant); err != nil {
+		return err
+	}
+	if grant.UID != "" {
+		f.grant = &grant
+	}
+	var deployment appsv1.Deployment
+	if err := r.child(ctx, claw, cage.GatewayName(claw.Name), &deployment); err != nil {
+		return err
+	}
+	if deployment.UID != "" {
+		f.deployment = &deployment
+	}
+	var set appsv1.StatefulSet
+	if err := r.child(ctx, claw, cage.AgentName(claw.Name), &set); err != nil {
+		return err
+	}
+	f.statefulSet = set.UID
+
+	pods, err := r.pods(ctx, claw)
+	if err != nil {
+		return err
+	}
+	for _, p := range pods {
+		switch p.Labels[v1alpha1.LabelComponent] {
+		case v1alpha1.ComponentGateway:
+			f.gatewayPods = append(f.gatewayPods, p)
+		case v1alpha1.ComponentAgent:
+			f.agentPods = append(f.agentPods, p)
+		}
+	}
+	return nil
+}
+
+// child reads an object if the Claw controls it; what merely has its name counts as absent.
+func (r *Reconciler) child(ctx context.Context, claw *v1alpha1.Claw, name string, o client.Object) error {
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: claw.Namespace, Name: name}, o)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read %T %s: %w", o, name, err)
+	}
+	if owner := metav1.GetControllerOf(o); err != nil || owner == nil || owner.UID != claw.UID {
+		o.SetUID("")
+	}
+	return nil
+}
+
+func (r *Reconciler) pods(ctx context.Context, claw *v1alpha1.Claw) ([]corev1.Pod, error) {
+	var pods corev1.PodList
+	err := r.Client.List(ctx, &pods, client.InNamespace(claw.Namespace), client.MatchingFields{index.PodClaw: claw.Name})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of the Claw: %w", err)
+	}
+	return pods.Items, nil
+}
+
+// observeSandbox finds the runtime class the organization asks for.
+func (r *Reconciler) observeSandbox(ctx context.Context, f *facts) error {
+	sandbox := f.organization.Spec.Sandbox
+	if sandbox.RuntimeClassName == "" {
+		return nil
+	}
+	var class nodev1.RuntimeClass
+	err := r.Client.Get(ctx, client.ObjectKey{Name: string(sandbox.RuntimeClassName)}, &class)
+	switch {
+	case err == nil:
+		f.runtimeClass = class.Name
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("read RuntimeClass %s: %w", sandbox.RuntimeClassName, err)
+	case sandbox.RuntimeClass != v1alpha1.RuntimeClassPreferred:
+		f.hold = &obstacle{reason: v1alpha1.ReasonRuntimeClassMissing, message: fmt.Sprintf(
+			"ClawOrganization %q requires RuntimeClass %q, which this cluster does not have: install it, or have the platform set spec.sandbox.runtimeClass to Preferred",
+			f.organization.Name, sandbox.RuntimeClassName)}
+	}
+	return nil
+}
+
+// siblingOf names another Claw of the cage whose gateway is up, to prove that it cannot be reached; or "".
+func (r *Reconciler) siblingOf(ctx context.Context, claw *v1alpha1.Claw) (string, error) {
+	var claws v1alpha1.ClawList
+	if err := r.Client.List(ctx, &claws, client.InNamespace(claw.Namespace)); err != nil {
+		return "", fmt.Errorf("list the Claws of the cage: %w", err)
+	}
+	sibling := ""
+	for i := range claws.Items {
+		c := &claws.Items[i]
+		up := meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionGatewayReady) && c.DeletionTimestamp == nil
+		if c.Name != claw.Name && up && (sibling == "" || c.Name < sibling) {
+			sibling = c.Name
+		}
+	}
+	if sibling == "" {
+		return "", nil
+	}
+	var service corev1.Service
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: claw.Namespace, Name: cage.GatewayName(sibling)}, &service)
+	if err != nil {
+		return "", client.IgnoreNotFound(err)
+	}
+	return service.Spec.ClusterIP, nil
+}
+
+// gatewaysSay tells whether every live gateway pod has said that it enforces the given state.
+func (f *facts) gatewaysSay(state v1alpha1.GrantState) bool {
+	for i := range f.gatewayPods {
+		word := f.word(&f.gatewayPods[i])
+		if word == nil || word.State != state {
+			return false
+		}
+	}
+	return true
+}
+
+// word is what a gateway pod has written into the grant's status.
+func (f *facts) word(pod *corev1.Pod) *v1alpha1.GrantGateway {
+	if f.grant == nil {
+		return nil
+	}
+	for i := range f.grant.Status.Gateways {
+		if f.grant.Status.Gateways[i].PodUID == string(pod.UID) {
+			return &f.grant.Status.Gateways[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package claw
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/policy"
+)
+
+// SetupWithManager watches what a Claw follows from. Operator is a cache of ConfigMaps in the operator's
+// own namespace.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache) error {
+	mapped := handler.EnqueueRequestsFromMapFunc
+	specOnly := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("claw").
+		For(&v1alpha1.Claw{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, finalizersChanged()))).
+		// Children: what is deleted or changed by hand is back within seconds.
+		Owns(&v1alpha1.ClawGrant{}).
+		Owns(&appsv1.Deployment{}).
+		Owns(&appsv1.StatefulSet{}).
+		Owns(&corev1.Service{}).
+		Owns(&corev1.ServiceAccount{}).
+		Owns(&corev1.ConfigMap{}).
+		Owns(&corev1.Secret{}, builder.OnlyMetadata).
+		Owns(&networkingv1.NetworkPolicy{}).
+		Owns(&rbacv1.Role{}).
+		Owns(&rbacv1.RoleBinding{}).
+		// Pods belong to ReplicaSets and StatefulSets; they carry the proof, and whether anything runs.
+		Watches(&corev1.Pod{}, mapped(ofPod)).
+		// The request is judged by these.
+		Watches(&v1alpha1.ClawPolicy{}, r.ofPolicy(), builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, deletion()))).
+		Watches(&v1alpha1.ClawCredential{}, mapped(r.ofCredential)).
+		Watches(&v1alpha1.ClawOrganization{}, mapped(r.ofOrganization), builder.WithPredicates(organizationChanged())).
+		// A sandbox that was missing.
+		Watches(&nodev1.RuntimeClass{}, mapped(r.ofRuntimeClass), specOnly).
+		// The organization's own roots.
+		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofRoots))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+func finalizersChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return len(e.ObjectOld.GetFinalizers()) != len(e.ObjectNew.GetFinalizers()) ||
+			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+	}}
+}
+
+func deletion() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+	}}
+}
+
+// organizationChanged passes a new spec, and a cage that became ready or is no longer; not a new count of Claws.
+func organizationChanged() predicate.Predicate {
+	ready := func(o client.Object) bool {
+		org, ok := o.(*v1alpha1.ClawOrganization)
+		return ok && cageObstacle(&v1alpha1.Claw{}, org) == nil
+	}
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || ready(e.ObjectOld) != ready(e.ObjectNew)
+	}}
+}
+
+func request(namespace, name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: client.ObjectKey{Namespace: namespace, Name: name}}
+}
+
+func ofPod(_ context.Context, o client.Object) []reconcile.Request {
+	if claw := o.GetLabels()[v1alpha1.LabelClaw]; claw != "" {
+		return []reconcile.Request{request(o.GetNamespace(), claw)}
+	}
+	return nil
+}
+
+// ofCredential finds the Claw a credential is for, and those that name it without being so.
+func (r *Reconciler) ofCredential(ctx context.Context, o client.Object) []reconcile.Request {
+	out := r.list(ctx, client.InNamespace(o.GetNamespace()), client.MatchingFields{index.ClawCredential: o.GetName()})
+	if c, ok := o.(*v1alpha1.ClawCredential); ok {
+		// A Claw that is going waits for its keys to be revoked, named or not.
+		out = append(out, request(c.Namespace, string(c.Spec.Claw.Name)))
+	}
+	return out
+}
+
+func (r *Reconciler) ofOrganization(ctx context.Context, o client.Object) []reconcile.Request {
+	if org, ok := o.(*v1alpha1.ClawOrganization); ok {
+		return r.list(ctx, client.InNamespace(org.Cage()))
+	}
+	return nil
+}
+
+func (r *Reconciler) ofRuntimeClass(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.ofOrganizations(ctx, index.OrganizationRuntimeClass, o.GetName())
+}
+
+func (r *Reconciler) ofRoots(ctx context.Context, cm *corev1.ConfigMap) []reconcile.Request {
+	return r.ofOrganizations(ctx, index.OrganizationUpstreamCAs, cm.Name)
+}
+
+func (r *Reconciler) ofOrganizations(ctx context.Context, field, value string) []reconcile.Request {
+	var list v1alpha1.ClawOrganizationList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{field: value}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find organizations", field, value)
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		out = append(out, r.ofOrganization(ctx, &list.Items[i])...)
+	}
+	return out
+}
+
+func (r *Reconciler) list(ctx context.Context, options ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.ClawList
+	if err := r.Client.List(ctx, &list, options...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find Claws")
+		return nil
+	}
+	var out []reconcile.Request
+	for _, c := range list.Items {
+		out = append(out, request(c.Namespace, c.Name))
+	}
+	return out
+}
+
+// ofPolicy enqueues only the Claws a policy selects, or did before it was changed.
+func (r *Reconciler) ofPolicy() handler.EventHandler {
+	enqueue := func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request], objects ...client.Object) {
+		namespace := objects[0].GetNamespace()
+		org, err := index.OrganizationOf(ctx, r.Client, namespace)
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "find the organization of a policy")
+			return
+		}
+		var claws v1alpha1.ClawList
+		if err := r.Client.List(ctx, &claws, client.InNamespace(namespace)); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of a policy")
+			return
+		}
+		for i := range claws.Items {
+			for _, o := range objects {
+				if p, ok := o.(*v1alpha1.ClawPolicy); ok && policy.Selects(p, org, &claws.Items[i]) {
+					q.Add(request(namespace, claws.Items[i].Name))
+					break
+				}
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, q, e.Object)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, q, e.ObjectOld, e.ObjectNew)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, q, e.Object)
+		},
+	}
+}

@@ -1,0 +1,102 @@
+package credential
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/index"
+)
+
+// SetupWithManager watches what a credential follows from. Sources is a cache of the metadata of
+// credential Secrets.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, sources cache.Cache) error {
+	secrets := &metav1.PartialObjectMetadata{}
+	secrets.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Secret"})
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("credential").
+		For(&v1alpha1.ClawCredential{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		// Who waits for a key that another Claw holds goes on when it is let go.
+		Watches(&v1alpha1.ClawCredential{}, r.ofSameKey()).
+		// A Claw that comes, goes, or is revoked.
+		Watches(&v1alpha1.Claw{}, handler.EnqueueRequestsFromMapFunc(r.ofClaw), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		// A key that is rotated.
+		WatchesRawSource(source.Kind(sources, secrets, handler.TypedEnqueueRequestsFromMapFunc(
+			func(ctx context.Context, s *metav1.PartialObjectMetadata) []reconcile.Request {
+				return r.find(ctx, s.Namespace, index.CredentialSecret, s.Name)
+			}))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+func (r *Reconciler) ofClaw(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.find(ctx, o.GetNamespace(), index.CredentialClaw, o.GetName())
+}
+
+func (r *Reconciler) find(ctx context.Context, namespace, field, value string) []reconcile.Request {
+	var list v1alpha1.ClawCredentialList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{field: value}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find credentials", field, value)
+		return nil
+	}
+	return requests(list.Items)
+}
+
+func requests(credentials []v1alpha1.ClawCredential) []reconcile.Request {
+	var out []reconcile.Request
+	for _, c := range credentials {
+		out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: c.Namespace, Name: c.Name}})
+	}
+	return out
+}
+
+// ofSameKey enqueues the others that have a value which a credential had and has no longer.
+func (r *Reconciler) ofSameKey() handler.EventHandler {
+	enqueue := func(ctx context.Context, o client.Object, kept []string, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		cred, ok := o.(*v1alpha1.ClawCredential)
+		if !ok {
+			return
+		}
+		for _, f := range cred.Status.Fingerprints {
+			if slices.Contains(kept, f) {
+				continue
+			}
+			var list v1alpha1.ClawCredentialList
+			if err := r.Client.List(ctx, &list, client.MatchingFields{index.CredentialFingerprint: f}); err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "find credentials with the same key")
+				return
+			}
+			for _, request := range requests(list.Items) {
+				q.Add(request)
+			}
+		}
+	}
+	return handler.Funcs{
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			var kept []string
+			if now, ok := e.ObjectNew.(*v1alpha1.ClawCredential); ok {
+				kept = now.Status.Fingerprints
+			}
+			enqueue(ctx, e.ObjectOld, kept, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, e.Object, nil, q)
+		},
+	}
+}

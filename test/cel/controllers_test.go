@@ -1,0 +1,109 @@
+package cel
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/testing/chart"
+)
+
+// What Kubernetes' own controllers do in every namespace, they can do in a cage.
+func TestKubernetesControllersStillWork(t *testing.T) {
+	const kubeSystem = "system:serviceaccount:kube-system:"
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
+	set := &appsv1.ReplicaSet{ObjectMeta: in("x-1"), Spec: appsv1.ReplicaSetSpec{Selector: selector, Template: template()}}
+	replica := pod("x-1-a")
+	for _, step := range []struct {
+		user string
+		obj  client.Object
+	}{
+		{kubeSystem + "deployment-controller", set},
+		{kubeSystem + "replicaset-controller", replica},
+		{kubeSystem + "endpointslice-controller", &discoveryv1.EndpointSlice{ObjectMeta: in("x-1"), AddressType: discoveryv1.AddressTypeIPv4}},
+		{kubeSystem + "root-ca-cert-publisher", &corev1.ConfigMap{ObjectMeta: in("kube-root-ca.crt")}},
+		{kubeSystem + "service-account-controller", &corev1.ServiceAccount{ObjectMeta: in("default")}},
+	} {
+		if err := as(step.user).Create(t.Context(), step.obj); client.IgnoreAlreadyExists(err) != nil {
+			t.Errorf("%s: %v", step.user, err)
+		}
+	}
+	gc := as(kubeSystem + "generic-garbage-collector")
+	for _, obj := range []client.Object{replica, set} {
+		if err := gc.Delete(t.Context(), obj); err != nil {
+			t.Errorf("garbage collector: %v", err)
+		}
+	}
+}
+
+// Who may enter a cage by the right of that name may mend it too; cluster administrators are among them.
+func TestBreakglass(t *testing.T) {
+	ctx := t.Context()
+	obj := func() client.Object { return &corev1.ServiceAccount{ObjectMeta: in("mended")} }
+	if err := as("mallory").Create(ctx, obj()); !refusedBy(err, closedCage) {
+		t.Errorf("without the right: got %v, want a refusal", err)
+	}
+	right := &rbacv1.Role{ObjectMeta: in("enter"), Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"breakglass.clawstaff.dev"}, Resources: []string{"cages"}, Verbs: []string{"enter"}}}}
+	given := &rbacv1.RoleBinding{ObjectMeta: in("enter"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "enter"},
+		Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "oncall"}}}
+	for _, o := range []client.Object{right, given, bind("oncall", "everything-there-is")} {
+		if err := as(chart.ManagerUser).Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the right", func() error { return as("oncall").Create(ctx, obj()) })
+	if err := k8s.Delete(ctx, obj()); err != nil {
+		t.Errorf("cluster administrator: %v", err)
+	}
+}
+
+// The labels that make a namespace a cage, and its pods restricted, stay.
+func TestCageLabelsAreKept(t *testing.T) {
+	mallory := as("mallory")
+	target := func(name string) client.Object { return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}} }
+	merge := func(s string) client.Patch { return client.RawPatch("application/merge-patch+json", []byte(s)) }
+	for _, tt := range []struct{ name, namespace, patch string }{
+		{"no cage any more", cage, `{"metadata":{"labels":{"clawstaff.dev/organization":null}}}`},
+		{"another organization's", cage, `{"metadata":{"labels":{"clawstaff.dev/organization":"other"}}}`},
+		{"privileged pods", cage, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"}}}`},
+		{"any pods", cage, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":null}}}`},
+		{"an older profile", cage, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce-version":"v1.20"}}}`},
+		{"another reserved label", cage, `{"metadata":{"labels":{"clawstaff.dev/other":"x"}}}`},
+		{"all labels", cage, `{"metadata":{"labels":null}}`},
+		{"made a cage of", open, `{"metadata":{"labels":{"clawstaff.dev/organization":"acme"}}}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := mallory.Patch(t.Context(), target(tt.namespace), merge(tt.patch)); !refusedBy(err, cageLabels) {
+				t.Errorf("got %v, want a refusal by %s", err, cageLabels)
+			}
+			if err := mallory.Status().Patch(t.Context(), target(tt.namespace), merge(tt.patch)); !refusedBy(err, cageLabels) {
+				t.Errorf("by way of status: got %v, want a refusal by %s", err, cageLabels)
+			}
+		})
+	}
+	if err := mallory.Patch(t.Context(), target(cage), merge(`{"metadata":{"labels":{"team":"b"}}}`)); err != nil {
+		t.Errorf("a label of its own: %v", err)
+	}
+	if err := as(chart.ManagerUser).Patch(t.Context(), target(cage), merge(`{"metadata":{"labels":{"pod-security.kubernetes.io/warn":"restricted"}}}`)); err != nil {
+		t.Errorf("the manager: %v", err)
+	}
+	finalize := func(labels map[string]string) error {
+		ns := &corev1.Namespace{}
+		if err := k8s.Get(t.Context(), client.ObjectKey{Name: cage}, ns); err != nil {
+			t.Fatal(err)
+		}
+		ns.Labels = labels
+		_, err := clientset("mallory").CoreV1().Namespaces().Finalize(t.Context(), ns, metav1.UpdateOptions{})
+		return err
+	}
+	if err := finalize(map[string]string{v1alpha1.LabelOrganization: "other"}); !refusedBy(err, cageLabels) {
+		t.Errorf("by way of finalize: got %v, want a refusal by %s", err, cageLabels)
+	}
+}

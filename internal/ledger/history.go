@@ -189,7 +189,7 @@ func (h *history) rotate(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := h.disk.syncDir(h.dir); err != nil {
+	if err := h.syncPath(); err != nil {
 		return errors.Join(err, next.Close())
 	}
 	if h.segment != nil {
@@ -212,10 +212,15 @@ func (h *history) close() {
 
 // open reads the end of the history from the disk, unless it is known. What was never
 // acknowledged because a write failed, and a last line that was not finished, is cut off.
-func (h *history) open() error {
+func (h *history) open() (err error) {
 	if h.opened {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			h.shut()
+		}
+	}()
 	names, err := h.segments()
 	if err != nil {
 		return err
@@ -241,23 +246,40 @@ func (h *history) open() error {
 			break
 		}
 	}
+	if len(names) > 0 {
+		if err := h.syncPath(); err != nil { // it may never have been, for the last one who used it
+			return err
+		}
+	}
 	h.head, h.opened = head, true
+	return nil
+}
+
+// syncPath makes the names of the segments durable, and those of the directories that lead to them.
+func (h *history) syncPath() error {
+	dir := h.dir
+	for range 4 { // UID, Claw, namespace, data directory
+		if err := h.disk.syncDir(dir); err != nil {
+			return err
+		}
+		dir = filepath.Dir(dir)
+	}
 	return nil
 }
 
 // recover opens a segment, cuts it to keep bytes (or, if negative, to its whole lines), checks
 // it, and returns the head it ends with; the zero Head if it is empty.
 func (h *history) recover(name string, keep int64) (segment file, head audit.Head, size int64, err error) {
-	segment, err = h.disk.openFile(filepath.Join(h.dir, name), false)
+	opened, err := h.disk.openFile(filepath.Join(h.dir, name), false)
 	if err != nil {
 		return nil, head, 0, err
 	}
 	defer func() {
 		if err != nil {
-			_ = segment.Close()
+			_ = opened.Close()
 		}
 	}()
-	head, whole, total, err := h.scan(segment, firstSeq(name), keep)
+	head, whole, total, err := h.scan(opened, firstSeq(name), keep)
 	if err != nil {
 		return nil, head, 0, fmt.Errorf("%w; see 'ledger verify'", err)
 	}
@@ -265,12 +287,12 @@ func (h *history) recover(name string, keep int64) (segment file, head audit.Hea
 		return nil, head, 0, fmt.Errorf("%d bytes were durable, %d are there", keep, whole)
 	}
 	if whole < total {
-		if err := segment.Truncate(whole); err != nil {
+		if err := opened.Truncate(whole); err != nil {
 			return nil, head, 0, fmt.Errorf("cut off what was not acknowledged: %w", err)
 		}
 	}
 	// Also where nothing was cut: what an earlier process wrote may not have been synced.
-	return segment, head, whole, segment.Sync()
+	return opened, head, whole, opened.Sync()
 }
 
 // scan checks the lines of a segment that begins with record first, at most keep bytes of them

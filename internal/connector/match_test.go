@@ -206,6 +206,7 @@ func TestParameters(t *testing.T) {
 		"as they are":  {`{"model":"claude-sonnet-5","max_tokens":5,"stream":true}`, `{"model":"claude-sonnet-5","max_tokens":5,"stream":true}`},
 		"secrets":      {`{"model":"m","x":{"api_key":"k","client-secret":["s"],"password":1}}`, `{"model":"m","x":{"api_key":"[redacted]","client-secret":"[redacted]","password":"[redacted]"}}`},
 		"long text":    {`{"model":"m","x":"` + strings.Repeat("ü", 400) + `"}`, `{"model":"m","x":"` + strings.Repeat("ü", 256) + `… (800 bytes)"}`},
+		"escapes cut":  {`{"model":"m","x":"` + strings.Repeat(`a\u00fc`, 400) + `"}`, `{"model":"m","x":"` + strings.Repeat("aü", 73) + `… (2800 bytes)"}`},
 		"a long list":  {`{"model":"m","x":[1,2,3,4,5,6,7,8,9,10,11,12,13,14]}`, `{"model":"m","x":["… 2 more",3,4,5,6,7,8,9,10,11,12,13,14]}`},
 		"line breaks":  {`{"model":"m","x":"a\nb"}`, `{"model":"m","x":"a\nb"}`},
 		"a huge digit": {`{"model":"m","x":` + strings.Repeat("1", 100) + `}`, `{"model":"m","x":"…"}`},

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -96,8 +97,7 @@ func (w *summary) value(raw []byte, depth int) {
 	}
 	switch raw[0] {
 	case '"':
-		s, _ := textOf(raw)
-		w.text(s, summaryText)
+		w.quoted(raw)
 	case '{':
 		w.buf = append(w.buf, '{')
 		for i, m := range membersOf(raw) {
@@ -120,6 +120,31 @@ func (w *summary) value(raw []byte, depth int) {
 	}
 }
 
+// quoted writes a JSON string, of which it decodes no more than it writes.
+func (w *summary) quoted(raw []byte) {
+	if len(raw) <= 2*summaryText {
+		s, _ := textOf(raw)
+		w.text(s, summaryText)
+		return
+	}
+	end := 1
+	for end < summaryText { // an escape is never cut
+		switch {
+		case raw[end] != '\\':
+			end++
+		case raw[end+1] == 'u':
+			end += 6
+		default:
+			end += 2
+		}
+	}
+	for !utf8.RuneStart(raw[end]) {
+		end--
+	}
+	s, _ := textOf(append(bytes.Clone(raw[:end]), '"'))
+	w.text(fmt.Sprintf("%s%s (%d bytes)", s, summaryCut, len(raw)-2), 2*summaryText)
+}
+
 func (w *summary) list(elements [][]byte, depth int) {
 	w.buf = append(w.buf, '[')
 	if extra := len(elements) - summaryList; extra > 0 {
@@ -136,10 +161,15 @@ func (w *summary) list(elements [][]byte, depth int) {
 	w.buf = append(w.buf, ']')
 }
 
+var (
+	separators  = strings.NewReplacer("_", "", "-", "", ".", "")
+	secretNames = []string{"token", "secret", "password", "passwd", "apikey", "privatekey", "authorization", "credential", "credentials", "cookie"}
+)
+
 // isSecret tells by its name whether a parameter holds a secret. max_tokens does not.
 func isSecret(name string) bool {
-	name = strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(name))
-	for _, suffix := range []string{"token", "secret", "password", "passwd", "apikey", "privatekey", "authorization", "credential", "credentials", "cookie"} {
+	name = separators.Replace(strings.ToLower(name))
+	for _, suffix := range secretNames {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}

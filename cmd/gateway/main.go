@@ -22,6 +22,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/gateway"
+	"github.com/clawstaff/clawstaff/internal/gateway/inbound"
 	"github.com/clawstaff/clawstaff/internal/gateway/kube"
 )
 
@@ -74,7 +75,8 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	proxy := gateway.NewProxy(gateway.Config{
 		Source: watcher, Log: shipper, Catalogue: catalogue, Overrides: o.overrides, Leaves: leaves, Logger: logger,
 	})
-	inbound := inboundServer(o, watcher, shipper, leaves)
+	messages := inbound.New(inbound.Config{Source: watcher, Log: shipper})
+	server := newInboundServer(o, watcher, messages, leaves)
 	health := healthServer(watcher, shipper)
 
 	// What keeps and what tells must outlive what serves: the outcome of the last call is recorded too.
@@ -83,10 +85,17 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	group, base := errgroup.WithContext(base)
 	group.Go(func() error { return shipper.Run(base) })
 	group.Go(func() error { return watcher.Run(base) })
+	delivering, stopDelivering := context.WithCancel(base)
+	defer stopDelivering()
+	delivered := make(chan struct{})
+	group.Go(func() error {
+		defer close(delivered)
+		return messages.Run(delivering)
+	})
 	if err := listen(group, o.proxyListen, proxy.Serve); err != nil {
 		return err
 	}
-	if err := listen(group, o.inboundListen, inbound.serve); err != nil {
+	if err := listen(group, o.inboundListen, server.serve); err != nil {
 		return err
 	}
 	if err := listen(group, o.healthListen, health.Serve); err != nil {
@@ -99,8 +108,10 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 	stopping, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	inbound.shutdown(stopping)
+	server.shutdown(stopping)
 	_ = proxy.Shutdown(stopping)
+	stopDelivering()
+	<-delivered // what was not is recorded
 	end()
 	_ = health.Close()
 	return group.Wait()

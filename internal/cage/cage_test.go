@@ -118,7 +118,7 @@ func TestForClaw(t *testing.T) {
 	for name, change := range map[string]func(*ClawInput){
 		"claw": nil,
 		"claw-all": func(in *ClawInput) {
-			in.Settings.Resolve = []string{"slack.com=203.0.113.10", "internal.example=10.1.2.3"}
+			in.Settings.Resolve = []string{"slack.com=203.0.113.10:443", "api.openai.com=10.1.2.3:8443"}
 			in.Settings.InboundFrom = []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{
 				MatchLabels: map[string]string{"kubernetes.io/metadata.name": "ingress"}}}}
 			in.Settings.GatewayPriorityClass = "clawstaff-gateway"

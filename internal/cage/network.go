@@ -85,12 +85,13 @@ func gatewayEgress(in ClawInput, agent *networkingv1ac.NetworkPolicyPeerApplyCon
 	rules := []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{
 		rule().WithTo(agent).WithPorts(tcp(in.Grant.AgentPort)),
 		rule().WithTo(dnsPeers(in.Platform)...).WithPorts(udp(53), tcp(53)),
-		rule().WithTo(publicPeers(in.Settings.Resolve)...).WithPorts(tcp(443)),
+		rule().WithTo(publicPeers()...).WithPorts(tcp(443)),
 		rule().WithTo(networkingv1ac.NetworkPolicyPeer().
 			WithNamespaceSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{corev1.LabelMetadataName: in.Settings.OperatorNamespace})).
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{"app.kubernetes.io/name": LedgerName}))).
 			WithPorts(tcp(LedgerPort)),
 	}
+	rules = append(rules, overrideRules(in.Settings.Resolve)...)
 	// By port only: on Cilium an ipBlock never matches a node, which is where API servers often are.
 	if len(in.Platform.APIServerPorts) > 0 {
 		api := rule()
@@ -114,18 +115,25 @@ func dnsPeers(p Platform) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration 
 	return peers
 }
 
-func publicPeers(resolve []string) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
-	peers := []*networkingv1ac.NetworkPolicyPeerApplyConfiguration{
+func publicPeers() []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	return []*networkingv1ac.NetworkPolicyPeerApplyConfiguration{
 		networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("0.0.0.0/0").WithExcept(notPublic4...)),
 		networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("::/0").WithExcept(notPublic6...)),
 	}
+}
+
+// overrideRules open exactly the addresses an installation gives to hosts, which may be private.
+func overrideRules(resolve []string) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
+	var rules []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration
 	for _, override := range resolve {
 		_, address, _ := strings.Cut(override, "=")
-		if a, err := netip.ParseAddr(address); err == nil {
-			peers = append(peers, networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR(single(a))))
+		if a, err := netip.ParseAddrPort(address); err == nil {
+			rules = append(rules, networkingv1ac.NetworkPolicyEgressRule().
+				WithTo(networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR(single(a.Addr())))).
+				WithPorts(tcp(int32(a.Port()))))
 		}
 	}
-	return peers
+	return rules
 }
 
 func single(a netip.Addr) string { return netip.PrefixFrom(a, a.BitLen()).String() }

@@ -28,7 +28,7 @@ type Settings struct {
 	PullPolicy corev1.PullPolicy
 	// LedgerURL is where gateways send their records.
 	LedgerURL string
-	// Resolve overrides name resolution in gateways: host=address.
+	// Resolve overrides name resolution in gateways: host=address:port.
 	Resolve []string
 	// InboundFrom narrows who may reach the gateways' inbound port. Empty means anywhere.
 	InboundFrom []networkingv1.NetworkPolicyPeer

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,22 +23,25 @@ import (
 	"github.com/clawstaff/clawstaff/hack/localcluster/netpol"
 )
 
-// waitFor waits until ready says so. A daemon that has ended, or is not ready in time, is an error with the end of its log.
-func waitFor(ctx context.Context, daemon string, ready func(context.Context) error) error {
+// waitFor waits until ready says so. If one of the daemons that it takes ends, or time runs out, that is an error with the
+// end of the log.
+func waitFor(ctx context.Context, daemons []host.Daemon, ready func(context.Context) error) error {
 	deadline := time.Now().Add(patience)
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := ready(attempt)
 		cancel()
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
+		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
-		case !host.Alive(daemon):
-			return fmt.Errorf("%s has ended; the end of its log:\n%s", daemon, logTail(daemon))
-		case time.Now().After(deadline):
-			return fmt.Errorf("not ready after %s: %w; the end of %s's log:\n%s", patience, err, daemon, logTail(daemon))
+		}
+		for _, daemon := range daemons {
+			if !host.Alive(daemon.Name) {
+				return fmt.Errorf("%s has ended; the end of its log:\n%s", daemon.Name, logTail(daemon.Name))
+			}
+		}
+		if time.Now().After(deadline) {
+			last := daemons[len(daemons)-1].Name
+			return fmt.Errorf("not ready after %s: %w; the end of %s's log:\n%s", patience, err, last, logTail(last))
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -111,6 +116,26 @@ func healthy(ctx context.Context) error {
 	}
 	if dns.Status.AvailableReplicas == 0 || dns.Status.ObservedGeneration < dns.Generation {
 		return errors.New("CoreDNS is not available; see `kubectl -n kube-system describe pods`")
+	}
+	return dnsReady(ctx)
+}
+
+// dnsReady asks for one name of the cluster and one of the fake internet, as a pod would: by the Service.
+func dnsReady(ctx context.Context) error {
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(layout.DNSServiceIP, "53"))
+	}}
+	for name, want := range map[string]string{
+		"kubernetes.default.svc." + layout.ClusterDomain + ".": layout.APIServiceIP,
+		layout.InternetHosts[0].Names[0] + ".":                 layout.InternetHosts[0].IP,
+	} {
+		addresses, err := resolver.LookupHost(ctx, name)
+		if err != nil {
+			return fmt.Errorf("asking the cluster's DNS: %w", err)
+		}
+		if !slices.Contains(addresses, want) {
+			return fmt.Errorf("the cluster's DNS says that %s is %v instead of %s", name, addresses, want)
+		}
 	}
 	return nil
 }

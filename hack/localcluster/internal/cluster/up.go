@@ -23,7 +23,7 @@ import (
 type Log = func(format string, args ...any)
 
 // patience is how long each part may take to become ready. A machine that needs longer is not waiting, it is stuck.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // Up makes the cluster run, whatever state it finds: nothing, a running cluster, a damaged one, or the remains of one.
 func Up(ctx context.Context, log Log) error {
@@ -74,36 +74,39 @@ func start(ctx context.Context, log Log, programs map[string]string) error {
 	if err := startAll(firstDaemons()); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return loadImages(ctx, programs) })
-	group.Go(func() error {
-		if err := waitFor(ctx, "kube-apiserver", apiReady); err != nil {
-			return err
-		}
-		log("the API server is ready; starting the other daemons")
-		if err := applyAddons(); err != nil {
-			return err
-		}
-		if err := startAll(secondDaemons()); err != nil {
-			return err
-		}
-		return waitFor(ctx, "netpol", netpolReady)
-	})
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error { return loadImages(both, programs) })
+	group.Go(func() error { return startControlPlane(both, log) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
 	if err := startAll([]host.Daemon{kubelet()}); err != nil {
 		return err
 	}
-	if err := waitFor(context.WithoutCancel(ctx), "kubelet", nodeReady); err != nil {
+	if err := waitFor(ctx, allDaemons(), nodeReady); err != nil {
 		return err
 	}
 	log("the node is ready; waiting for DNS")
-	if err := waitFor(context.WithoutCancel(ctx), "kubelet", healthy); err != nil {
+	if err := waitFor(ctx, allDaemons(), healthy); err != nil {
 		return err
 	}
 	log(`the cluster is up; eval "$(hack/cluster env)" makes kubectl use it`)
 	return nil
+}
+
+// startControlPlane starts what needs the API server.
+func startControlPlane(ctx context.Context, log Log) error {
+	if err := waitFor(ctx, firstDaemons(), apiReady); err != nil {
+		return err
+	}
+	log("the API server is ready; starting the other daemons")
+	if err := applyAddons(); err != nil {
+		return err
+	}
+	if err := startAll(secondDaemons()); err != nil {
+		return err
+	}
+	return waitFor(ctx, append(firstDaemons(), secondDaemons()...), netpolReady)
 }
 
 // prepare lays out everything that is not a process.
@@ -178,7 +181,7 @@ func startAll(daemons []host.Daemon) error {
 
 // loadImages imports the images that the cluster itself needs.
 func loadImages(ctx context.Context, programs map[string]string) error {
-	if err := waitFor(ctx, "containerd", containerdReady); err != nil {
+	if err := waitFor(ctx, firstDaemons(), containerdReady); err != nil {
 		return err
 	}
 	for name, spec := range map[string]image.Spec{

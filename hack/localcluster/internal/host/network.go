@@ -77,15 +77,22 @@ func parseDestination(dst string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(addr, 32), true
 }
 
+// sysctlRecord holds the values from before; it is not in the state directory, to outlive one that somebody deletes.
+func sysctlRecord() (string, error) {
+	cache, err := layout.Cache()
+	return filepath.Join(cache, "sysctls.json"), err
+}
+
 func changeSysctls() error {
-	record := layout.In("sysctls.json")
-	old := map[string]string{}
-	if data, err := os.ReadFile(record); err == nil {
-		if err := json.Unmarshal(data, &old); err != nil {
-			return fmt.Errorf("reading %s: %w", record, err)
-		}
+	record, err := sysctlRecord()
+	if err != nil {
+		return err
 	}
-	for name, want := range sysctls {
+	old, err := readSysctls(record)
+	if err != nil {
+		return err
+	}
+	for name := range sysctls {
 		data, err := os.ReadFile("/proc/sys/" + name)
 		if err != nil {
 			continue // this kernel does not have it
@@ -93,31 +100,50 @@ func changeSysctls() error {
 		if _, known := old[name]; !known {
 			old[name] = strings.TrimSpace(string(data))
 		}
-		if strings.TrimSpace(string(data)) == want {
-			continue
-		}
-		if err := os.WriteFile("/proc/sys/"+name, []byte(want), 0o644); err != nil && name == "net/ipv4/ip_forward" {
-			return fmt.Errorf("turning on IP forwarding: %w", err) // the others are the kubelet's wishes
-		}
 	}
 	data, err := json.Marshal(old)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(record, data, 0o600)
-}
-
-func restoreSysctls() {
-	data, err := os.ReadFile(layout.In("sysctls.json"))
-	if err != nil {
-		return
+	if err := os.WriteFile(record, data, 0o600); err != nil { // before anything is changed
+		return err
 	}
-	old := map[string]string{}
-	if json.Unmarshal(data, &old) == nil {
-		for name, value := range old {
-			_ = os.WriteFile("/proc/sys/"+name, []byte(value), 0o644)
+	for name, want := range sysctls {
+		if err := os.WriteFile("/proc/sys/"+name, []byte(want), 0o644); err != nil && name == "net/ipv4/ip_forward" {
+			return fmt.Errorf("turning on IP forwarding: %w", err) // the others are the kubelet's wishes
 		}
 	}
+	return nil
+}
+
+func readSysctls(record string) (map[string]string, error) {
+	values := map[string]string{}
+	data, err := os.ReadFile(record)
+	if errors.Is(err, os.ErrNotExist) {
+		return values, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &values); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", record, err)
+	}
+	return values, nil
+}
+
+func restoreSysctls() error {
+	record, err := sysctlRecord()
+	if err != nil {
+		return err
+	}
+	old, err := readSysctls(record)
+	if err != nil {
+		return err
+	}
+	for name, value := range old {
+		_ = os.WriteFile("/proc/sys/"+name, []byte(value), 0o644) // what could not be changed needs no change back
+	}
+	return os.RemoveAll(record)
 }
 
 func linkExists(name string) bool {
@@ -213,8 +239,7 @@ func TearDownNetwork() error {
 		_ = Run("nft", append([]string{"delete", "table"}, table...)...) // gone is what we want
 	}
 	flushConntrack()
-	restoreSysctls()
-	return errors.Join(problems...)
+	return errors.Join(append(problems, restoreSysctls())...)
 }
 
 // podLinks are the host's ends of pods' veth pairs: the links that carry a route into the pods' range.

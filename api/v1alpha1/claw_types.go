@@ -146,6 +146,7 @@ type ContainerRuntime struct {
 	InboundPath string `json:"inboundPath,omitempty"`
 	// Workspace is the agent's own volume, kept over restarts, mounted at /workspace.
 	// +optional
+	// +default={}
 	Workspace Workspace `json:"workspace,omitzero"`
 }
 
@@ -166,9 +167,10 @@ type EnvVar struct {
 
 // Workspace is the agent's own volume.
 type Workspace struct {
-	// SizeGiB of the volume in gibibytes.
+	// SizeGiB of the volume in gibibytes. Immutable.
 	// +optional
 	// +default=1
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the size of a workspace is immutable: create another Claw"
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1024
 	SizeGiB int32 `json:"sizeGiB,omitempty"`

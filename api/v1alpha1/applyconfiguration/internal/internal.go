@@ -468,6 +468,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: workspace
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Workspace
+      default: {}
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.CredentialClaw
   map:
     fields:

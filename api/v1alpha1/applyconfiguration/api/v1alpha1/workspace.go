@@ -10,7 +10,7 @@ package v1alpha1
 //
 // Workspace is the agent's own volume.
 type WorkspaceApplyConfiguration struct {
-	// SizeGiB of the volume in gibibytes.
+	// SizeGiB of the volume in gibibytes. Immutable.
 	SizeGiB *int32 `json:"sizeGiB,omitempty"`
 }
 

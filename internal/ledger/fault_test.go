@@ -164,7 +164,7 @@ func TestAFailingDiskIsNotAcknowledged(t *testing.T) {
 // TestNothingAcknowledgedIsLost sends batches, as a gateway does, to a ledger whose disk fails and
 // whose machine loses power at random: what was acknowledged must be there, once, in order.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			d := &faultyDisk{synced: map[string]int64{}}
@@ -180,7 +180,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 				return nil
 			}
 			var acknowledged audit.Head
-			for range 30 {
+			for range 15 {
 				lines, head := seal(t, triage, acknowledged, 1+random.IntN(5), "")
 				for err := error(errUnavailable); err != nil; {
 					d.set(flaky)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -60,19 +59,6 @@ func New(cfg Config) *Handler {
 		slots: make(chan struct{}, maxConcurrent),
 		spool: newSpool(),
 		agent: newAgentClient(),
-	}
-}
-
-// Server is an HTTP server for a Handler, with limits for strangers.
-func Server(h http.Handler, config *tls.Config) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		TLSConfig:         config,
-		ReadHeaderTimeout: bodyTimeout,
-		ReadTimeout:       2 * bodyTimeout,
-		WriteTimeout:      4 * bodyTimeout,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"time"
 
 	"golang.org/x/net/netutil"
 
 	"github.com/clawstaff/clawstaff/internal/gateway"
-	"github.com/clawstaff/clawstaff/internal/gateway/inbound"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
 )
 
@@ -21,12 +21,20 @@ type inboundServer struct{ *http.Server }
 
 func newInboundServer(o options, source state.Source, handler http.Handler, leaves *gateway.Leaves) inboundServer {
 	host := o.claw.Name + "-gateway." + o.claw.Namespace + ".svc"
-	return inboundServer{inbound.Server(handler, &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return leaves.Certificate(source.Current(), host)
+	return inboundServer{&http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      40 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return leaves.Certificate(source.Current(), host)
+			},
 		},
-	})}
+	}}
 }
 
 func (i inboundServer) serve(l net.Listener) error {

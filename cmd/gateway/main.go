@@ -43,19 +43,32 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o, logger); err != nil {
+	if err := start(ctx, o, logger); err != nil {
 		logger.Error("the gateway ends", "error", err)
 		os.Exit(1)
 	}
 }
 
-// run serves until ctx is done, or until a part of the gateway cannot go on.
-func run(ctx context.Context, o options, logger *slog.Logger) error {
-	catalogue, err := connector.Builtin()
+func start(ctx context.Context, o options, logger *slog.Logger) error {
+	api, err := rest.InClusterConfig()
 	if err != nil {
 		return err
 	}
-	api, err := rest.InClusterConfig()
+	var ls listeners
+	for address, l := range map[string]*net.Listener{o.proxyListen: &ls.proxy, o.inboundListen: &ls.inbound, o.healthListen: &ls.health} {
+		if *l, err = net.Listen("tcp", address); err != nil {
+			return err
+		}
+	}
+	return run(ctx, o, api, ls, logger)
+}
+
+// listeners are the gateway's ports.
+type listeners struct{ proxy, inbound, health net.Listener }
+
+// run serves until ctx is done, or until a part of the gateway cannot go on.
+func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger *slog.Logger) error {
+	catalogue, err := connector.Builtin()
 	if err != nil {
 		return err
 	}
@@ -92,16 +105,10 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 		defer close(delivered)
 		return messages.Run(delivering)
 	})
-	if err := listen(group, o.proxyListen, proxy.Serve); err != nil {
-		return err
-	}
-	if err := listen(group, o.inboundListen, server.serve); err != nil {
-		return err
-	}
-	if err := listen(group, o.healthListen, health.Serve); err != nil {
-		return err
-	}
-	logger.Info("the gateway serves", "claw", o.claw.Namespace+"/"+o.claw.Name, "proxy", o.proxyListen, "inbound", o.inboundListen)
+	serve(group, ls.proxy, proxy.Serve)
+	serve(group, ls.inbound, server.serve)
+	serve(group, ls.health, health.Serve)
+	logger.Info("the gateway serves", "claw", o.claw.Namespace+"/"+o.claw.Name, "proxy", ls.proxy.Addr().String(), "inbound", ls.inbound.Addr().String())
 	select {
 	case <-ctx.Done():
 	case <-base.Done():
@@ -117,19 +124,14 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	return group.Wait()
 }
 
-// listen serves on an address as part of the group.
-func listen(group *errgroup.Group, address string, serve func(net.Listener) error) error {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
+// serve adds a server to the group.
+func serve(group *errgroup.Group, l net.Listener, serve func(net.Listener) error) {
 	group.Go(func() error {
 		if err := serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			return err
 		}
 		return nil
 	})
-	return nil
 }
 
 type readiness interface{ Ready() bool }

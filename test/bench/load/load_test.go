@@ -97,7 +97,6 @@ func TestOpenAsksAsOftenAsItShould(t *testing.T) {
 	}
 }
 
-
 func TestABadAnswerIsAnError(t *testing.T) {
 	upstream, roots := provider(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 	target := load.Target{Address: upstream, Host: host, Roots: roots}

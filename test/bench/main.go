@@ -1,0 +1,123 @@
+// Command bench measures what ClawStaff promises, prints it, and writes docs/benchmarks.md. Without arguments it runs
+// all parts; with arguments those that are named.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clawstaff/clawstaff/test/bench/local"
+	"github.com/clawstaff/clawstaff/test/bench/report"
+	"github.com/clawstaff/clawstaff/test/journey"
+)
+
+// order is that of the document. What needs a cluster comes first.
+var order = []string{"start", "revoke", "memory", "gateway", "ledger", "policy"}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "serve" {
+		return local.Serve(args[1:])
+	}
+	root, err := journey.Root()
+	if err != nil {
+		return err
+	}
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	document := flags.String("document", filepath.Join(root, "docs", "benchmarks.md"), "`file` that the sections are written to; none if empty")
+	runs := flags.Int("runs", 100, "how often a Claw is revoked; a tenth as often with the manager away")
+	starts := flags.Int("starts", 12, "how often a Claw and a bare pod are started")
+	_ = flags.Parse(args)
+	parts := flags.Args()
+	if len(parts) == 0 {
+		parts = order
+	}
+	for _, part := range parts {
+		if !slices.Contains(order, part) {
+			return fmt.Errorf("there is no part %q: name some of %s, or none for all", part, strings.Join(order, ", "))
+		}
+	}
+	b := &bench{root: root, runs: *runs, starts: *starts, begun: time.Now()}
+	defer b.close()
+	return b.parts(ctx, parts, *document, os.Stdout)
+}
+
+// bench is one run.
+type bench struct {
+	root         string
+	runs, starts int
+	begun        time.Time
+	stops        []func()
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%6.1fs  %s\n", time.Since(b.begun).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (b *bench) close() {
+	for _, stop := range slices.Backward(b.stops) {
+		stop()
+	}
+}
+
+// parts runs parts in the order of the document. A part that fails does not keep the others from running.
+func (b *bench) parts(ctx context.Context, parts []string, document string, out io.Writer) error {
+	var failures []error
+	for _, part := range order {
+		if !slices.Contains(parts, part) || ctx.Err() != nil {
+			continue
+		}
+		section, err := b.part(ctx, part)
+		if err != nil {
+			b.say("%s failed: %v", part, err)
+			failures = append(failures, fmt.Errorf("%s: %w", part, err))
+			continue
+		}
+		if err := section.Print(out); err != nil {
+			return err
+		}
+		if document != "" {
+			if err := report.Update(document, order, section); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(append(failures, ctx.Err())...)
+}
+
+// part runs one part.
+func (b *bench) part(ctx context.Context, part string) (report.Section, error) {
+	dir := filepath.Join(b.root, "bin", "bench")
+	bench, err := local.New(dir, b.say)
+	if err != nil {
+		return report.Section{}, err
+	}
+	switch part {
+	case "gateway":
+		return bench.Gateway(ctx)
+	case "ledger":
+		return bench.Ledger(ctx)
+	case "policy":
+		return bench.Policy()
+	default:
+		return report.Section{}, errors.New("not there yet")
+	}
+}

@@ -176,3 +176,10 @@ func (j *Journey) clusterIP(ctx context.Context, namespace, name string) (string
 	err := j.Client.Get(ctx, ctrlclient.ObjectKey{Namespace: namespace, Name: name}, &service)
 	return service.Spec.ClusterIP, err
 }
+
+// Running says whether the Claw is Ready and not revoked.
+func (j *Journey) Running(ctx context.Context) bool {
+	var c v1alpha1.Claw
+	err := j.Client.Get(ctx, ctrlclient.ObjectKey{Namespace: Namespace, Name: Claw}, &c)
+	return err == nil && c.Spec.State != v1alpha1.ClawRevoked && meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionReady)
+}

@@ -156,14 +156,14 @@ func (j *Journey) revocation(ctx context.Context) error {
 	if cut.ToProvider > Promise || cut.ToClient > Promise {
 		return fmt.Errorf("bytes passed for longer than %s", Promise)
 	}
-	if err := j.remains(ctx); err != nil {
+	if err := j.Remains(ctx); err != nil {
 		return err
 	}
 	return j.untouched(ctx, siblings)
 }
 
-// remains checks what is left of a revoked Claw: its workspace and its records, nothing that runs, no key.
-func (j *Journey) remains(ctx context.Context) error {
+// Remains checks what is left of a revoked Claw: its workspace and its records, nothing that runs, no key.
+func (j *Journey) Remains(ctx context.Context) error {
 	err := j.Eventually(ctx, time.Minute, "the Claw's pods to go", func(ctx context.Context) error {
 		var pods corev1.PodList
 		if err := j.Client.List(ctx, &pods, ctrlclient.InNamespace(Namespace), ctrlclient.MatchingLabels{v1alpha1.LabelClaw: Claw}); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/clawstaff/clawstaff/test/fakes/provider"
 )
 
-// delivery addresses a message to a Claw's gateway as Slack does.
-func (j *Journey) delivery(ctx context.Context, claw string, message provider.Message) (provider.Delivery, error) {
+// Delivery addresses a message to a Claw's gateway as Slack does.
+func (j *Journey) Delivery(ctx context.Context, claw string, message provider.Message) (provider.Delivery, error) {
 	var secret corev1.Secret
 	if err := j.Client.Get(ctx, ctrlclient.ObjectKey{Namespace: Namespace, Name: claw + "-agent"}, &secret); err != nil {
 		return provider.Delivery{}, fmt.Errorf("the certificate of the Claw's gateway: %w", err)
@@ -31,7 +31,7 @@ func (j *Journey) delivery(ctx context.Context, claw string, message provider.Me
 
 // Write has somebody write in a channel. Slack must get its acknowledgement, whoever it is.
 func (j *Journey) Write(ctx context.Context, claw, user, channel, text string) (provider.Receipt, error) {
-	delivery, err := j.delivery(ctx, claw, provider.Message{User: user, Channel: channel, Text: text})
+	delivery, err := j.Delivery(ctx, claw, provider.Message{User: user, Channel: channel, Text: text})
 	if err != nil {
 		return provider.Receipt{}, err
 	}

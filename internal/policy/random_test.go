@@ -133,7 +133,9 @@ func (w world) claw() *v1alpha1.Claw {
 	if w.chance(3) {
 		claw.Spec.State = v1alpha1.ClawRevoked
 	}
-	credential := func() v1alpha1.ObjectName { return one(w, []v1alpha1.ObjectName{"slack-key", "github-key", "slack-key"}) }
+	credential := func() v1alpha1.ObjectName {
+		return one(w, []v1alpha1.ObjectName{"slack-key", "github-key", "slack-key"})
+	}
 	for _, rule := range many(w, 3, w.channelRule, w.exact) {
 		claw.Spec.Channels = append(claw.Spec.Channels, v1alpha1.ChannelRequest{ChannelRule: rule, Credential: credential()})
 	}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/clawstaff/clawstaff/test/bench/cluster"
 	"github.com/clawstaff/clawstaff/test/bench/local"
 	"github.com/clawstaff/clawstaff/test/bench/report"
 	"github.com/clawstaff/clawstaff/test/journey"
@@ -66,6 +67,7 @@ type bench struct {
 	runs, starts int
 	begun        time.Time
 	stops        []func()
+	cluster      *cluster.Bench
 }
 
 func (b *bench) say(format string, args ...any) {
@@ -105,19 +107,44 @@ func (b *bench) parts(ctx context.Context, parts []string, document string, out 
 
 // part runs one part.
 func (b *bench) part(ctx context.Context, part string) (report.Section, error) {
-	dir := filepath.Join(b.root, "bin", "bench")
-	bench, err := local.New(dir, b.say)
+	machine, err := local.New(filepath.Join(b.root, "bin", "bench"), b.say)
 	if err != nil {
 		return report.Section{}, err
 	}
 	switch part {
 	case "gateway":
-		return bench.Gateway(ctx)
+		return machine.Gateway(ctx)
 	case "ledger":
-		return bench.Ledger(ctx)
+		return machine.Ledger(ctx)
 	case "policy":
-		return bench.Policy()
-	default:
-		return report.Section{}, errors.New("not there yet")
+		return machine.Policy()
 	}
+	if err := b.open(ctx); err != nil {
+		return report.Section{}, err
+	}
+	switch part {
+	case "start":
+		return b.cluster.Start(ctx, b.starts)
+	case "revoke":
+		return b.cluster.Revoke(ctx, b.runs)
+	}
+	pid, stop, err := machine.Floor(ctx)
+	if err != nil {
+		return report.Section{}, err
+	}
+	defer stop()
+	return b.cluster.Memory(ctx, pid)
+}
+
+// open sees to the cluster, once.
+func (b *bench) open(ctx context.Context) error {
+	if b.cluster != nil {
+		return nil
+	}
+	opened, stop, err := cluster.Open(ctx, b.root, b.say)
+	if err != nil {
+		return err
+	}
+	b.cluster, b.stops = opened, append(b.stops, stop)
+	return nil
 }

@@ -104,6 +104,15 @@ func (b *Bench) arms(ctx context.Context) (arms []*arm, stop func(), err error) 
 	return arms, stop, err
 }
 
+// Floor starts a floor that nobody uses, to compare memory with.
+func (b *Bench) Floor(ctx context.Context) (pid int, stop func(), err error) {
+	p, err := b.start(ctx, "floor", "127.0.0.1:1")
+	if err != nil {
+		return 0, nil, err
+	}
+	return p.pid, p.stop, nil
+}
+
 func (a *arm) measure(ctx context.Context) error {
 	open, err := load.Open(ctx, a.target, connections, perSecond, gatewaySeconds)
 	if err != nil {

@@ -59,9 +59,9 @@ func (c *Connector) Match(r Request) (*Call, error) {
 	}
 	op, values, known := c.find(r.Method, r.Path)
 	if op == nil {
-		reason := fmt.Sprintf("%s is not an operation of connector %s", r.Path, c.Name)
+		reason := "this is not an operation of connector " + c.Name
 		if known {
-			reason = fmt.Sprintf("the method is not one of %s %s", c.Name, r.Path)
+			reason = "the operation of connector " + c.Name + " is not asked for with this method"
 		}
 		return call, &Refusal{Unlisted: true, Reason: reason}
 	}

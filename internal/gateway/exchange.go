@@ -189,10 +189,10 @@ func (ex *exchange) match() error {
 
 // findPlaceholder refuses a placeholder that is elsewhere than in the slot: somebody asks an agent to pass its keys on.
 func (ex *exchange) findPlaceholder() error {
-	for _, p := range ex.s.p.cfg.Catalogue.Placeholders() {
-		found := strings.Contains(ex.call.Path, p) || strings.Contains(ex.call.Query, p) || bytes.Contains(ex.call.Body, []byte(p))
+	for _, p := range ex.s.p.fakes {
+		found := strings.Contains(ex.call.Path, string(p)) || strings.Contains(ex.call.Query, string(p)) || bytes.Contains(ex.call.Body, p)
 		for _, f := range ex.h.fields {
-			found = found || (passed(ex.connector, f.name) && strings.Contains(f.value, p))
+			found = found || (strings.Contains(f.value, string(p)) && passed(ex.connector, f.name))
 		}
 		if found {
 			return denied("placeholder", "the request carries the placeholder of a key where no key belongs")

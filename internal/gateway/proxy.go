@@ -83,6 +83,7 @@ type Proxy struct {
 	leaves   *Leaves
 	upstream *upstream
 	memory   *semaphore.Weighted
+	fakes    [][]byte // the placeholders of all keys
 	known    atomic.Pointer[knownSecrets]
 
 	held     atomic.Int64
@@ -123,11 +124,16 @@ func NewProxy(cfg Config) *Proxy {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	limits := cfg.Limits.orDefault()
+	var fakes [][]byte
+	for _, p := range cfg.Catalogue.Placeholders() {
+		fakes = append(fakes, []byte(p))
+	}
 	return &Proxy{
 		cfg:       cfg,
 		limits:    limits,
 		leaves:    cfg.Leaves,
 		upstream:  &upstream{guard: &guard{resolver: cfg.Resolver, dial: cfg.Dial, overrides: cfg.Overrides}},
+		fakes:     fakes,
 		memory:    semaphore.NewWeighted(limits.MemoryBytes),
 		outcomes:  make(chan struct{}, maxOutcomes),
 		sessions:  map[*session]struct{}{},

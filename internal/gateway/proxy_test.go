@@ -162,8 +162,12 @@ func TestTunnelIsRefused(t *testing.T) {
 			if status != tc.status {
 				t.Errorf("got %d %s, want %d", status, body, tc.status)
 			}
-			if got := w.log.Records()[before:]; len(got) != 1 || got[0].Decision != audit.Denied || got[0].Reason == "" {
-				t.Errorf("records %+v", got)
+			got := w.log.Records()[before:]
+			if len(got) != 1 || got[0].Decision != audit.Denied || got[0].Reason == "" {
+				t.Fatalf("records %+v", got)
+			}
+			if target := strings.Fields(tc.raw)[1]; tc.status == 403 && !strings.Contains(string(got[0].Parameters), `"`+target+`"`) {
+				t.Errorf("what was asked for is not in the record: %s", got[0].Parameters)
 			}
 		})
 	}

@@ -4,13 +4,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
-const maxParameters = 4 << 10
+// How much of what an agent sent is recorded.
+const (
+	maxParameters = 4 << 10
+	maxTarget     = 512
+)
 
 // append makes a record durable. It does not depend on the agent's connection: a record of what is being cut must
 // be kept all the same.
@@ -39,17 +45,27 @@ func (ex *exchange) decision() audit.Record {
 		sum := sha256.Sum256(ex.body.Bytes())
 		r.BodySHA256 = hex.EncodeToString(sum[:])
 	}
-	if call := ex.call; call != nil {
-		r.Parameters = call.Parameters(maxParameters)
-		if op := call.Operation; op != nil {
-			r.Operation, r.Action = op.ID, string(op.Action)
-			r.Kind = kindOf(op.Authority)
-		}
-		for _, res := range call.Resources {
-			r.Resources = append(r.Resources, res.Type+":"+res.Name)
-		}
+	call := ex.call
+	if call == nil || call.Operation == nil {
+		r.Parameters = ex.asked()
+		return r
+	}
+	r.Operation, r.Action, r.Kind = call.Operation.ID, string(call.Operation.Action), kindOf(call.Operation.Authority)
+	r.Parameters = call.Parameters(maxParameters)
+	for _, res := range call.Resources {
+		r.Resources = append(r.Resources, res.Type+":"+res.Name)
 	}
 	return r
+}
+
+// asked says what was asked for where no operation was found. A query may hold anything, so it is left out.
+func (ex *exchange) asked() json.RawMessage {
+	if ex.h.method == "" {
+		return nil
+	}
+	target, _, _ := strings.Cut(ex.h.target, "?")
+	out, _ := json.Marshal(map[string]string{"method": ex.h.method, "target": target[:min(len(target), maxTarget)]})
+	return out
 }
 
 func kindOf(a policy.Authority) audit.Kind {

@@ -46,7 +46,8 @@ func (u *upstream) pool(roots *x509.CertPool) *http.Transport {
 		MaxIdleConnsPerHost:    maxIdleUpstream,
 		IdleConnTimeout:        idleUpstream,
 		MaxResponseHeaderBytes: maxAnswerHead,
-		ExpectContinueTimeout:  time.Second,
+		// A connection that is silently gone must not hold a stream until the agent loses patience.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	return u.transport
 }

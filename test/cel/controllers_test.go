@@ -1,13 +1,16 @@
 package cel
 
 import (
+	"context"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -40,6 +43,81 @@ func TestKubernetesControllersStillWork(t *testing.T) {
 			t.Errorf("garbage collector: %v", err)
 		}
 	}
+}
+
+// A kubelet fetches the tokens of its pods and says how they are.
+func TestNodesStillWork(t *testing.T) {
+	children(t)
+	all := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "nodes-of-this-test"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "system:node:one"}}} // the node authorizer is not on here
+	if err := k8s.Create(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	conf := configAs("system:node:one")
+	conf.Impersonate.Groups = append(conf.Impersonate.Groups, "system:nodes")
+	kubelet := kubernetes.NewForConfigOrDie(conf)
+	eventually(t, "token", func() error {
+		_, err := kubelet.CoreV1().ServiceAccounts(cage).CreateToken(t.Context(), "triage-gateway", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		return err
+	})
+	p, err := kubelet.CoreV1().Pods(cage).Get(t.Context(), "triage-gateway-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Status.Phase = corev1.PodRunning
+	if _, err := kubelet.CoreV1().Pods(cage).UpdateStatus(t.Context(), p, metav1.UpdateOptions{}); err != nil {
+		t.Errorf("status: %v", err)
+	}
+}
+
+// A controller that the chart lists may write what people may not.
+func TestTrustedControllers(t *testing.T) {
+	const trusted = "system:serviceaccount:external-secrets:external-secrets"
+	policies, err := chart.Render("templates/closed-cage.yaml", "cage.trustedControllers[0]="+trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k8s.Create(t.Context(), clusterBind(trusted, "cluster-admin-without-breakglass")); err != nil {
+		t.Fatal(err)
+	}
+	if err := k8s.Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin-without-breakglass"},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"*"}, Verbs: []string{"*"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	write := func() error {
+		return as(trusted).Create(t.Context(), secret(in("synced"), corev1.SecretTypeOpaque), client.DryRunAll)
+	}
+	eventually(t, "refused while it is not listed", func() error {
+		if err := write(); !refusedBy(err, closedCage) {
+			return errStill{err}
+		}
+		return nil
+	})
+	for _, obj := range policies {
+		if obj.GetName() == closedCage && obj.GetObjectKind().GroupVersionKind().Kind == "ValidatingAdmissionPolicy" {
+			replacePolicy(t, obj)
+		}
+	}
+	eventually(t, "admitted once it is listed", write)
+}
+
+// replacePolicy puts another policy in the place of one of the same name, until the test ends.
+func replacePolicy(t *testing.T, obj client.Object) {
+	t.Helper()
+	before := obj.DeepCopyObject().(client.Object)
+	if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(obj), before); err != nil {
+		t.Fatal(err)
+	}
+	obj.SetResourceVersion(before.GetResourceVersion())
+	if err := k8s.Update(t.Context(), obj); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		before.SetResourceVersion(obj.GetResourceVersion())
+		if err := k8s.Update(context.Background(), before); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Who may enter a cage by the right of that name may mend it too; cluster administrators are among them.

@@ -45,7 +45,7 @@ func workspace(claw *v1alpha1.Claw) *corev1ac.PersistentVolumeClaimApplyConfigur
 	}
 	storage := corev1.ResourceList{corev1.ResourceStorage: *resource.NewQuantity(size<<30, resource.BinarySI)}
 	template := &corev1ac.PersistentVolumeClaimApplyConfiguration{}
-	return template.WithAPIVersion("v1").WithKind("PersistentVolumeClaim").
+	return template.
 		WithName(workspaceVolume).
 		WithLabels(childLabels(claw, v1alpha1.ComponentAgent)).
 		WithOwnerReferences(ownerReference(claw)).

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,46 +72,51 @@ func (k Keeper) WebhookSecret(ctx context.Context) error {
 // LedgerTLS makes the ledger's certificate, or renews it when a third of its life is left. It reports
 // whether anything was written.
 func (k Keeper) LedgerTLS(ctx context.Context, now time.Time) (bool, error) {
-	authority, renewedCA, err := k.ledgerCA(ctx, now)
-	if err != nil {
-		return false, err
-	}
-	s, err := k.ensure(ctx, platform.LedgerTLS, corev1.SecretTypeTLS, map[string][]byte{corev1.TLSCertKey: {}, corev1.TLSPrivateKeyKey: {}})
+	authority, err := k.ledgerCA(ctx, now)
 	if err != nil {
 		return false, err
 	}
 	names := ledgerNames(k.Namespace)
-	have := pki.Pair{Cert: s.Data[corev1.TLSCertKey], Key: s.Data[corev1.TLSPrivateKeyKey]}
-	if !renewedCA && have.Fresh(now) && authority.Signs(have, now, names...) {
-		return false, nil
-	}
-	leaf, err := authority.Issue(now, leafLife, names...)
-	if err != nil {
-		return false, fmt.Errorf("the ledger's certificate: %w", err)
-	}
-	s.Data = map[string][]byte{corev1.TLSCertKey: leaf.Cert, corev1.TLSPrivateKeyKey: leaf.Key, "ca.crt": authority.Cert}
-	if err := k.Client.Update(ctx, s, owner); err != nil {
-		return false, fmt.Errorf("write Secret %s: %w", s.Name, err)
-	}
-	return true, nil
+	_, wrote, err := k.pair(ctx, platform.LedgerTLS,
+		func(have pki.Pair) bool { return have.Fresh(now) && authority.Signs(have, now, names...) },
+		func() (pki.Pair, error) { return authority.Issue(now, leafLife, names...) },
+		map[string][]byte{"ca.crt": authority.Cert})
+	return wrote, err
 }
 
-func (k Keeper) ledgerCA(ctx context.Context, now time.Time) (pki.Pair, bool, error) {
-	s, err := k.ensure(ctx, LedgerCA, corev1.SecretTypeTLS, map[string][]byte{corev1.TLSCertKey: {}, corev1.TLSPrivateKeyKey: {}})
+func (k Keeper) ledgerCA(ctx context.Context, now time.Time) (pki.Pair, error) {
+	authority, _, err := k.pair(ctx, LedgerCA,
+		func(have pki.Pair) bool { return have.Readable() && have.Fresh(now) },
+		func() (pki.Pair, error) { return pki.NewCA("ClawStaff ledger", now, caLife) },
+		nil)
+	return authority, err
+}
+
+// pair keeps a certificate in a Secret for as long as it is good, and makes another one then.
+func (k Keeper) pair(ctx context.Context, name string, good func(pki.Pair) bool, make func() (pki.Pair, error), more map[string][]byte) (pki.Pair, bool, error) {
+	s, err := k.read(ctx, name)
 	if err != nil {
 		return pki.Pair{}, false, err
 	}
-	have := pki.Pair{Cert: s.Data[corev1.TLSCertKey], Key: s.Data[corev1.TLSPrivateKeyKey]}
-	if have.Readable() && have.Fresh(now) {
-		return have, false, nil
+	if s != nil {
+		if have := (pki.Pair{Cert: s.Data[corev1.TLSCertKey], Key: s.Data[corev1.TLSPrivateKeyKey]}); good(have) {
+			return have, false, nil
+		}
 	}
-	made, err := pki.NewCA("ClawStaff ledger", now, caLife)
+	made, err := make()
 	if err != nil {
-		return pki.Pair{}, false, err
+		return pki.Pair{}, false, fmt.Errorf("secret %s: %w", name, err)
 	}
-	s.Data = map[string][]byte{corev1.TLSCertKey: made.Cert, corev1.TLSPrivateKeyKey: made.Key}
-	if err := k.Client.Update(ctx, s, owner); err != nil {
-		return pki.Pair{}, false, fmt.Errorf("write Secret %s: %w", s.Name, err)
+	data := map[string][]byte{corev1.TLSCertKey: made.Cert, corev1.TLSPrivateKeyKey: made.Key}
+	maps.Copy(data, more)
+	if s == nil {
+		_, err = k.create(ctx, name, corev1.SecretTypeTLS, data)
+	} else {
+		s.Data = data
+		err = k.Client.Update(ctx, s, owner)
+	}
+	if err != nil {
+		return pki.Pair{}, false, fmt.Errorf("write Secret %s: %w", name, err)
 	}
 	return made, true, nil
 }
@@ -122,23 +128,34 @@ func ledgerNames(namespace string) []string {
 
 // ensure reads a Secret, and creates it where there is none. Of two managers that create it, one does.
 func (k Keeper) ensure(ctx context.Context, name string, kind corev1.SecretType, data map[string][]byte) (*corev1.Secret, error) {
-	key := client.ObjectKey{Namespace: k.Namespace, Name: name}
+	s, err := k.read(ctx, name)
+	if err != nil || s != nil {
+		return s, err
+	}
+	s, err = k.create(ctx, name, kind, data)
+	if apierrors.IsAlreadyExists(err) {
+		return k.read(ctx, name)
+	}
+	return s, err
+}
+
+// read returns nil where there is no such Secret.
+func (k Keeper) read(ctx context.Context, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
-	err := k.Live.Get(ctx, key, &s)
+	err := k.Live.Get(ctx, client.ObjectKey{Namespace: k.Namespace, Name: name}, &s)
 	if apierrors.IsNotFound(err) {
-		made := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
-			Type:       kind, Data: data,
-		}
-		if err = k.Client.Create(ctx, made, owner); err == nil {
-			return made, nil
-		}
-		if apierrors.IsAlreadyExists(err) {
-			err = k.Live.Get(ctx, key, &s)
-		}
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secret %s/%s: %w", k.Namespace, name, err)
 	}
 	return &s, nil
+}
+
+func (k Keeper) create(ctx context.Context, name string, kind corev1.SecretType, data map[string][]byte) (*corev1.Secret, error) {
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
+		Type:       kind, Data: data,
+	}
+	return s, k.Client.Create(ctx, s, owner)
 }

@@ -1,0 +1,495 @@
+package controller_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/controller"
+	"github.com/clawstaff/clawstaff/internal/installation"
+	"github.com/clawstaff/clawstaff/internal/testing/controlplane"
+)
+
+const (
+	operatorNamespace = "clawstaff-system"
+	gatewayImage      = "clawstaff.dev/gateway:test"
+)
+
+// api is the API server past every cache, as an administrator; a manager with all controllers runs beside.
+var api client.Client
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Verbose() {
+		ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
+	} else {
+		ctrl.SetLogger(logr.Discard())
+	}
+	os.Exit(func() int {
+		config, _, stop, err := controlplane.Run()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer stop()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		done, err := startManager(ctx, config)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		code := m.Run()
+		cancel()
+		<-done
+		return code
+	}())
+}
+
+func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	var err error
+	if api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
+	}
+	if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}); err != nil {
+		return nil, err
+	}
+	keeper := installation.Keeper{Client: api, Live: api, Namespace: operatorNamespace}
+	if _, err := keeper.LedgerTLS(ctx, time.Now()); err != nil {
+		return nil, err
+	}
+	hasher, err := keeper.Hasher(ctx)
+	if err != nil {
+		return nil, err
+	}
+	catalogue, err := connector.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(counted(config), ctrl.Options{
+		Scheme: scheme, Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = controller.Setup(ctx, mgr, controller.Config{
+		Settings: cage.Settings{
+			OperatorNamespace: operatorNamespace, GatewayImage: gatewayImage, PullPolicy: corev1.PullIfNotPresent,
+			LedgerURL: "https://clawstaff-ledger.clawstaff-system.svc:4318",
+		},
+		Catalogue: catalogue, Hasher: hasher, Clock: clock.RealClock{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := mgr.Start(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "the manager ended:", err)
+		}
+	}()
+	return done, nil
+}
+
+// writes counts what the manager asks the API server to write, and journal has the last of them.
+var (
+	writes  atomic.Int64
+	journal struct {
+		sync.Mutex
+		lines []string
+	}
+)
+
+type countingTransport struct{ http.RoundTripper }
+
+func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	// Events are told, not kept, and no state.
+	if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
+		writes.Add(1)
+		journal.Lock()
+		journal.lines = append(journal.lines, r.Method+" "+r.URL.Path)
+		journal.lines = journal.lines[max(0, len(journal.lines)-20):]
+		journal.Unlock()
+	}
+	return c.RoundTripper.RoundTrip(r)
+}
+
+func lastWrites() string {
+	journal.Lock()
+	defer journal.Unlock()
+	return strings.Join(journal.lines, "\n")
+}
+
+func counted(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return countingTransport{rt} })
+	return config
+}
+
+func kindOf(o client.Object) string {
+	name := fmt.Sprintf("%T", o)
+	return name[strings.LastIndex(name, ".")+1:]
+}
+
+// patience is how long a condition is waited for. It is generous: tests of many packages share a machine.
+const patience = 15 * time.Second
+
+// eventually waits until check returns "", and fails with what it said last.
+func eventually(t *testing.T, check func() string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		problem := check()
+		if problem == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up after %s: %s", patience, problem)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// cageOf is an organization of a test's own, with two members, and its cage.
+type cageOf struct {
+	t    *testing.T
+	name string
+}
+
+const (
+	sarah = v1alpha1.MemberName("sarah@acme.example")
+	lee   = v1alpha1.MemberName("lee@acme.example")
+)
+
+func organizationOf(name string, changes ...func(*v1alpha1.ClawOrganization)) *v1alpha1.ClawOrganization {
+	o := &v1alpha1.ClawOrganization{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.ClawOrganizationSpec{
+			Members: []v1alpha1.Member{
+				{Name: sarah, Identities: map[string][]string{"slack": {"T01ACME/U01SARAH"}}},
+				{Name: lee, Identities: map[string][]string{"slack": {"T01ACME/U01LEE"}}},
+			},
+			Teams: []v1alpha1.Team{{Name: "support", Members: []v1alpha1.MemberName{sarah, lee}}},
+		},
+	}
+	for _, change := range changes {
+		change(o)
+	}
+	return o
+}
+
+func newCage(t *testing.T, changes ...func(*v1alpha1.ClawOrganization)) cageOf {
+	t.Helper()
+	c := cageOf{t, "org-" + rand.String(6)}
+	create(t, organizationOf(c.name, changes...))
+	c.organizationReady(v1alpha1.ReasonReady)
+	return c
+}
+
+func create(t *testing.T, objects ...client.Object) {
+	t.Helper()
+	for _, o := range objects {
+		if err := api.Create(context.Background(), o); err != nil {
+			t.Fatalf("create %T %s: %v", o, o.GetName(), err)
+		}
+	}
+}
+
+// update changes an object, however often it changes in between.
+func update[T client.Object](t *testing.T, o T, change func(T)) {
+	t.Helper()
+	eventually(t, func() string {
+		if err := api.Get(context.Background(), client.ObjectKeyFromObject(o), o); err != nil {
+			return err.Error()
+		}
+		change(o)
+		if err := api.Update(context.Background(), o); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func remove(t *testing.T, o client.Object, options ...client.DeleteOption) {
+	t.Helper()
+	if err := client.IgnoreNotFound(api.Delete(context.Background(), o, options...)); err != nil {
+		t.Fatalf("delete %T %s: %v", o, o.GetName(), err)
+	}
+}
+
+func get(t *testing.T, o client.Object) bool {
+	t.Helper()
+	err := api.Get(context.Background(), client.ObjectKeyFromObject(o), o)
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Fatalf("get %T %s: %v", o, o.GetName(), err)
+	}
+	return err == nil
+}
+
+func (c cageOf) organizationReady(reason string) *v1alpha1.ClawOrganization {
+	c.t.Helper()
+	o := &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: c.name}}
+	eventually(c.t, func() string {
+		get(c.t, o)
+		return wants(o.Status.Conditions, v1alpha1.ConditionReady, reason)
+	})
+	return o
+}
+
+// wants says how a condition's reason differs from the wanted one.
+func wants(conditions []metav1.Condition, kind, reason string) string {
+	got := meta.FindStatusCondition(conditions, kind)
+	if got == nil || got.Reason != reason {
+		return fmt.Sprintf("%s is not %s: %s", kind, reason, brief(conditions))
+	}
+	return ""
+}
+
+func brief(conditions []metav1.Condition) string {
+	var lines []string
+	for _, c := range conditions {
+		lines = append(lines, fmt.Sprintf("%s=%s %s (%s)", c.Type, c.Status, c.Reason, c.Message))
+	}
+	return "\n  " + strings.Join(lines, "\n  ")
+}
+
+// policyFor allows everything the tests' Claws ask for.
+func (c cageOf) policy(changes ...func(*v1alpha1.ClawPolicy)) *v1alpha1.ClawPolicy {
+	p := &v1alpha1.ClawPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "everything", Namespace: c.name},
+		Spec: v1alpha1.ClawPolicySpec{
+			Selector: v1alpha1.PolicySelector{All: true},
+			Allow: v1alpha1.PolicyRules{
+				Visibility: []v1alpha1.Visibility{v1alpha1.VisibilityPrivate, v1alpha1.VisibilityTeam},
+				Channels:   []v1alpha1.ChannelRule{{Connector: "slack", Channels: []v1alpha1.Pattern{"*"}, Users: []v1alpha1.Pattern{"*"}}},
+				Models:     []v1alpha1.ModelRule{{Connector: "anthropic", Models: []v1alpha1.Pattern{"claude-*"}}},
+			},
+		},
+	}
+	for _, change := range changes {
+		change(p)
+	}
+	create(c.t, p)
+	return p
+}
+
+// credential is a key for a Claw, and the Secret it is in. The value is its own unless given.
+func (c cageOf) credential(claw, name string, changes ...func(*v1alpha1.ClawCredential, *corev1.Secret)) *v1alpha1.ClawCredential {
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.name, Annotations: map[string]string{v1alpha1.AnnotationCredential: name}},
+		Type:       v1alpha1.SecretTypeCredential,
+		StringData: map[string]string{"bot": "xoxb-" + rand.String(20), "signing": rand.String(20), "key": "sk-" + rand.String(20)},
+	}
+	cred := &v1alpha1.ClawCredential{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.name},
+		Spec: v1alpha1.ClawCredentialSpec{
+			Claw:      v1alpha1.CredentialClaw{Name: v1alpha1.ObjectName(claw), Owner: sarah},
+			Connector: "slack",
+			Source: v1alpha1.CredentialSource{Secret: &v1alpha1.SecretSource{
+				Name: v1alpha1.ObjectName(name), Keys: map[string]string{"botToken": "bot", "signingSecret": "signing"},
+			}},
+		},
+	}
+	for _, change := range changes {
+		change(cred, s)
+	}
+	if s.Name != "" {
+		create(c.t, s)
+	}
+	create(c.t, cred)
+	return cred
+}
+
+func anthropic(cred *v1alpha1.ClawCredential, _ *corev1.Secret) {
+	cred.Spec.Connector, cred.Spec.Source.Secret.Keys = "anthropic", map[string]string{"apiKey": "key"}
+}
+
+// clawOf is an agent of Sarah's that speaks in one channel and asks one model.
+func (c cageOf) clawOf(name string, changes ...func(*v1alpha1.Claw)) *v1alpha1.Claw {
+	claw := &v1alpha1.Claw{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.name},
+		Spec: v1alpha1.ClawSpec{
+			Owner: sarah, Purpose: "a test", Visibility: v1alpha1.VisibilityTeam, Teams: []v1alpha1.TeamName{"support"},
+			Channels: []v1alpha1.ChannelRequest{{Credential: v1alpha1.ObjectName(name + "-slack"), ChannelRule: v1alpha1.ChannelRule{
+				Connector: "slack", Channels: []v1alpha1.Pattern{"C0SUPPORT"}, Users: []v1alpha1.Pattern{"*"}}}},
+			Models: []v1alpha1.ModelRequest{{Credential: v1alpha1.ObjectName(name + "-anthropic"), ModelRule: v1alpha1.ModelRule{
+				Connector: "anthropic", Models: []v1alpha1.Pattern{"claude-sonnet-5"}}}},
+			Runtime: v1alpha1.Runtime{Container: &v1alpha1.ContainerRuntime{Image: "agent:test"}},
+		},
+	}
+	for _, change := range changes {
+		change(claw)
+	}
+	return claw
+}
+
+// claw creates a Claw and its credentials.
+func (c cageOf) claw(name string, changes ...func(*v1alpha1.Claw)) *v1alpha1.Claw {
+	c.t.Helper()
+	claw := c.clawOf(name, changes...)
+	create(c.t, claw)
+	c.credential(name, name+"-slack")
+	c.credential(name, name+"-anthropic", anthropic)
+	return claw
+}
+
+// condition waits for a Claw's condition to have a reason.
+func condition(t *testing.T, claw *v1alpha1.Claw, kind, reason string) {
+	t.Helper()
+	eventually(t, func() string {
+		if !get(t, claw) {
+			return "the Claw is gone"
+		}
+		return wants(claw.Status.Conditions, kind, reason)
+	})
+}
+
+// running plays the kubelet and the gateway until the Claw is ready.
+func (c cageOf) running(name string, changes ...func(*v1alpha1.Claw)) *v1alpha1.Claw {
+	c.t.Helper()
+	claw := c.claw(name, changes...)
+	gateway := gatewayPod(c.t, claw)
+	agentPod(c.t, claw, proved)
+	enforce(c.t, claw, gateway)
+	condition(c.t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	return claw
+}
+
+// gatewayPod makes the pod a Deployment's ReplicaSet would, as the template has it, and has it be ready.
+func gatewayPod(t *testing.T, claw *v1alpha1.Claw) *corev1.Pod {
+	t.Helper()
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: claw.Namespace, Name: cage.GatewayName(claw.Name)}}
+	eventually(t, func() string {
+		if !get(t, d) {
+			get(t, claw)
+			return "there is no Deployment: " + brief(claw.Status.Conditions)
+		}
+		return ""
+	})
+	pod := podOf(claw, d.Name+"-"+rand.String(5), d.Spec.Template, "ReplicaSet", d.UID)
+	create(t, pod)
+	kubelet(t, pod, func(s *corev1.PodStatus) { ready(s, cage.ContainerGateway) })
+	return pod
+}
+
+// agentPod makes the pod a StatefulSet would.
+func agentPod(t *testing.T, claw *v1alpha1.Claw, status func(*corev1.PodStatus)) *corev1.Pod {
+	t.Helper()
+	s := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: claw.Namespace, Name: cage.AgentName(claw.Name)}}
+	eventually(t, func() string {
+		if !get(t, s) {
+			get(t, claw)
+			return "there is no StatefulSet: " + brief(claw.Status.Conditions)
+		}
+		return ""
+	})
+	pod := podOf(claw, s.Name+"-0", s.Spec.Template, "StatefulSet", s.UID)
+	create(t, pod)
+	kubelet(t, pod, status)
+	return pod
+}
+
+func podOf(claw *v1alpha1.Claw, name string, template corev1.PodTemplateSpec, owner string, uid types.UID) *corev1.Pod {
+	yes := true
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: claw.Namespace, Name: name, Labels: template.Labels},
+		Spec:       template.Spec,
+	}
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: owner, Name: name, UID: uid, Controller: &yes}}
+	// The API server has no StatefulSet controller that would make the claim.
+	pod.Spec.Volumes = append(slices.Clone(pod.Spec.Volumes), corev1.Volume{Name: "workspace", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	return pod
+}
+
+// kubelet writes a pod's status.
+func kubelet(t *testing.T, pod *corev1.Pod, change func(*corev1.PodStatus)) {
+	t.Helper()
+	eventually(t, func() string {
+		if !get(t, pod) {
+			return "the pod is gone"
+		}
+		change(&pod.Status)
+		if err := api.Status().Update(context.Background(), pod); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func ready(s *corev1.PodStatus, container string) {
+	s.Phase = corev1.PodRunning
+	s.PodIP, s.PodIPs = "10.0.0.7", []corev1.PodIP{{IP: "10.0.0.7"}}
+	s.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	s.ContainerStatuses = []corev1.ContainerStatus{{Name: container, Ready: true, ContainerID: "c://1", ImageID: "sha256:1", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+}
+
+// proved is the status of an agent pod whose probe has ended well.
+func proved(s *corev1.PodStatus) {
+	ready(s, cage.ContainerAgent)
+	s.PodIP, s.PodIPs = "10.0.0.9", []corev1.PodIP{{IP: "10.0.0.9"}}
+	s.InitContainerStatuses = []corev1.ContainerStatus{{
+		Name: cage.ContainerProbe, ContainerID: "c://0", ImageID: "sha256:1",
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 0, ContainerID: "c://0"}},
+	}}
+}
+
+// enforce plays the gateway: it says that it enforces the grant as it is now.
+func enforce(t *testing.T, claw *v1alpha1.Claw, gateway *corev1.Pod) {
+	t.Helper()
+	grant := &v1alpha1.ClawGrant{ObjectMeta: metav1.ObjectMeta{Namespace: claw.Namespace, Name: claw.Name}}
+	// Until the status has settled on the grant, as a gateway that follows every change would.
+	eventually(t, func() string {
+		if !get(t, grant) {
+			return "there is no grant"
+		}
+		word := v1alpha1.GrantGateway{PodUID: string(gateway.UID), PodName: gateway.Name, Enforcing: grant.Spec.Hash, State: grant.Spec.State, Since: metav1.Now()}
+		if len(grant.Status.Gateways) == 1 && grant.Status.Gateways[0].Enforcing == word.Enforcing && grant.Status.Gateways[0].State == word.State {
+			get(t, claw)
+			if claw.Spec.State != v1alpha1.ClawRevoked && wants(claw.Status.Conditions, v1alpha1.ConditionGatewayReady, v1alpha1.ReasonReady) != "" {
+				return "the gateway's word is not taken: " + brief(claw.Status.Conditions)
+			}
+			return ""
+		}
+		grant.Status.Gateways = []v1alpha1.GrantGateway{word}
+		if err := api.Status().Update(context.Background(), grant); err != nil {
+			return err.Error()
+		}
+		return "the grant may have changed meanwhile"
+	})
+}

@@ -8,7 +8,7 @@ async function attempt(what, trick) {
   try {
     return { what, ok: true, result: await trick() };
   } catch (error) {
-    return { what, ok: false, error: error.data?.error ?? error.error?.title ?? error.code ?? error.message };
+    return { what, ok: false, error: error.data?.error ?? error.error?.detail ?? error.code ?? error.message };
   }
 }
 
@@ -69,7 +69,7 @@ const stream = async ({ args, anthropic, model, log }) => {
       }
     } catch (error) {
       seen.refusals++;
-      seen.error = error.error?.title ?? error.message;
+      seen.error = error.error?.detail ?? error.message;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

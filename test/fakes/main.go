@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,7 +62,8 @@ func run(ctx context.Context, tlsListen, controlListen, caDir string) error {
 	}
 	slog.Info("the fake providers are up", "tls", secure.Addr().String(), "control", plain.Addr().String(), "ca", caDir)
 	servers := []*http.Server{
-		{Handler: providers, ReadHeaderTimeout: 10 * time.Second},
+		// Who connects and goes, as an agent that must not get here does, is no error of the fakes.
+		{Handler: providers, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)},
 		{Handler: control.Handler(providers, authority.PEM()), ReadHeaderTimeout: 10 * time.Second},
 	}
 	ended := make(chan error, len(servers))

@@ -50,7 +50,7 @@ func (j *Journey) refused(ctx context.Context, args []string, parts ...string) e
 		return fmt.Errorf("kubectl %s went through: %s", strings.Join(args, " "), out)
 	}
 	_, message, _ := strings.Cut(err.Error(), ": exit status 1: ")
-	j.Tell.Show("$ kubectl "+strings.Join(args, " "), message)
+	j.Tell.Show("$ kubectl "+shorten(strings.Join(args, " "), 160), shorten(message, 900))
 	for _, part := range parts {
 		if !strings.Contains(message, part) {
 			return fmt.Errorf("the refusal does not say %q: %w", part, err)

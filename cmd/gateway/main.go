@@ -42,8 +42,9 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := start(ctx, o, logger); err != nil {
+	err = start(ctx, o, logger)
+	stop()
+	if err != nil {
 		logger.Error("the gateway ends", "error", err)
 		os.Exit(1)
 	}

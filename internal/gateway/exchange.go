@@ -40,6 +40,7 @@ type exchange struct {
 	decided  audit.Record // durable
 
 	cancel   context.CancelFunc // of the request to the provider
+	silence  *time.Timer        // calls it when nothing comes for too long
 	peerGone atomic.Bool        // the agent hung up
 	idle     atomic.Bool        // the provider was silent for too long
 	answer   *http.Response

@@ -67,13 +67,13 @@ func (ex *exchange) send() error {
 		ex.peerGone.Store(true)
 		cancel()
 	})
-	timer := time.AfterFunc(ex.s.p.limits.Upstream, func() {
+	ex.silence = time.AfterFunc(ex.s.p.limits.Upstream, func() {
 		ex.idle.Store(true)
 		cancel()
 	})
 	answer, err := ex.s.p.upstream.pool(ex.snap.UpstreamRoots).RoundTrip(request)
-	timer.Stop()
 	if err != nil {
+		ex.silence.Stop()
 		cancel()
 		body.release()
 		return err
@@ -81,6 +81,7 @@ func (ex *exchange) send() error {
 	ex.answer, ex.status = answer, answer.StatusCode
 	answer.Body = &releasing{ReadCloser: answer.Body, body: body}
 	if err := decodeAnswer(answer); err != nil {
+		ex.silence.Stop()
 		cancel()
 		_ = answer.Body.Close()
 		return err
@@ -158,6 +159,7 @@ var relayBuffers = sync.Pool{New: func() any { b := make([]byte, chunkRoom+relay
 // relay passes the answer on as it comes, without secrets. It reports whether the connection can be used further.
 func (ex *exchange) relay() bool {
 	defer ex.cancel()
+	defer ex.silence.Stop()
 	defer ex.answer.Body.Close()
 	ex.digest = sha256.New()
 	secrets := ex.s.p.secretsOf(ex.snap)
@@ -188,15 +190,10 @@ func (ex *exchange) copyBody(secrets *secrets, head []byte, chunked bool) error 
 	pooled := relayBuffers.Get().(*[]byte)
 	defer relayBuffers.Put(pooled)
 	buf := (*pooled)[chunkRoom : chunkRoom+relayBuffer]
-	timer := time.AfterFunc(ex.s.p.limits.Upstream, func() {
-		ex.idle.Store(true)
-		ex.cancel()
-	})
-	defer timer.Stop()
 	held := 0
 	for {
+		ex.silence.Reset(ex.s.p.limits.Upstream)
 		n, err := ex.answer.Body.Read(buf[held:])
-		timer.Reset(ex.s.p.limits.Upstream)
 		data := buf[:held+n]
 		held = secrets.scrub(data)
 		if err != nil {
@@ -226,10 +223,11 @@ func (ex *exchange) emit(buf, head, out []byte, chunked bool) error {
 	ex.received += int64(len(out))
 	ex.digest.Write(out)
 	if !chunked {
-		if head != nil {
-			out = append(head, out...)
+		if head == nil {
+			return ex.write(out)
 		}
-		return ex.write(out)
+		head = append(head, out...)
+		return ex.write(head)
 	}
 	size := strconv.AppendInt(make([]byte, 0, chunkRoom), int64(len(out)), 16)
 	size = append(size, '\r', '\n')

@@ -22,6 +22,7 @@ type link struct {
 	conn   net.Conn
 	reader *bufio.Reader
 	peek   chan struct{} // closed once the peek that is under way has returned; nil without one
+	later  *time.Timer   // begins the peek
 }
 
 func newLink(conn net.Conn) *link {
@@ -38,11 +39,14 @@ func (l *link) free() {
 
 // await waits for the peek that is under way: it reads from the same buffer.
 func (l *link) await() {
-	if l.peek != nil {
+	if l.peek != nil && !l.later.Stop() {
 		<-l.peek
-		l.peek = nil
 	}
+	l.peek = nil
 }
+
+// patience is how long an answer may take before it matters whether the agent still waits for it.
+const patience = 5 * time.Millisecond
 
 // listen watches, while an answer is made, whether the agent is still there, and calls gone if not. What the agent sends
 // in the meantime stays in the buffer.
@@ -50,12 +54,12 @@ func (l *link) listen(gone func()) {
 	_ = l.conn.SetReadDeadline(time.Time{})
 	done := make(chan struct{})
 	l.peek = done
-	go func() {
+	l.later = time.AfterFunc(patience, func() {
 		defer close(done)
 		if _, err := l.reader.Peek(1); err != nil {
 			gone()
 		}
-	}()
+	})
 }
 
 // next reads the head of the next request.

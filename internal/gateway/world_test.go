@@ -318,6 +318,7 @@ func exchangeRaw(t testing.TB, conn net.Conn, raw string) (int, string) {
 	if err != nil {
 		return 0, ""
 	}
+	defer resp.Body.Close()
 	if method == http.MethodConnect && resp.StatusCode == 200 {
 		return 200, ""
 	}

@@ -2,6 +2,7 @@ package journey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,19 +28,24 @@ func (j *Journey) StartFakes(ctx context.Context) (stop func(), err error) {
 const localControl = "10.76.0.2:8089"
 
 func (j *Journey) startLocalFakes(ctx context.Context) (func(), error) {
+	lock, err := j.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(filepath.Join(j.Root, "hack", "cluster"), "internet", filepath.Join(j.Root, "bin", "fakes"),
 		"--control-listen", localControl, "--ca-dir", filepath.Join(j.Root, "bin", "fakes-ca"), "--with-stdin")
 	cmd.Stderr = os.Stderr
 	lifeline, err := cmd.StdinPipe() // they end when this does, however this program ends
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = cmd.Start()
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the fake providers: %w", err)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the fake providers: %w", err), lock.Close())
 	}
 	stop := func() {
 		_ = lifeline.Close() // the other end may be gone already
 		_ = cmd.Wait()       // how it ended does not matter any more
+		_ = lock.Close()
 	}
 	j.Fakes = &control.Client{URL: "http://" + localControl, HTTP: &http.Client{Timeout: time.Minute}}
 	ready, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -69,10 +69,10 @@ func TestReached(t *testing.T) {
 		want   []string
 	}{
 		"another Claw's pod":     {&corev1.Pod{ObjectMeta: labels("d", "gateway"), Status: corev1.PodStatus{Conditions: ready}}, nil},
-		"a gateway":              {&corev1.Pod{ObjectMeta: labels("c", "gateway"), Status: corev1.PodStatus{Conditions: ready}}, []string{"gateway ready"}},
-		"a proof that is made":   {agent(running), []string{"proof begun"}},
-		"a proof that failed":    {agent(ended(1)), nil},
-		"an agent that is there": {all, []string{"proof done", "agent running", "agent ready"}},
+		"a gateway":              {&corev1.Pod{ObjectMeta: labels("c", "gateway"), Status: corev1.PodStatus{Conditions: ready}}, []string{"gateway's pod made", "gateway ready"}},
+		"a proof that is made":   {agent(running), []string{"agent's pod made", "proof begun"}},
+		"a proof that failed":    {agent(ended(1)), []string{"agent's pod made"}},
+		"an agent that is there": {all, []string{"agent's pod made", "proof done", "agent running", "agent ready"}},
 		"a Claw that is not":     {&v1alpha1.Claw{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, nil},
 		"a Claw that is Ready": {&v1alpha1.Claw{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Status: v1alpha1.ClawStatus{
 			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}}}, []string{"Claw Ready"}},

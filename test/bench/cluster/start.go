@@ -66,7 +66,8 @@ answers its readiness probe. The baseline is a bare pod of the same image, sandb
 from sending its apply until a watch shows it Ready. Claw, pod, Claw, pod: one at a time, on an otherwise idle cluster.`
 
 // The stages of a start, in the order they are told.
-var stageNames = []string{"gateway ready", "proof begun", "proof done", "agent running", "agent ready", "Claw Ready"}
+var stageNames = []string{"gateway's pod made", "agent's pod made", "scheduled", "gateway ready", "proof begun", "proof done",
+	"agent running", "agent ready", "Claw Ready"}
 
 func timeline(stages map[string][]time.Duration) string {
 	var parts []string
@@ -137,10 +138,15 @@ func reached(object runtime.Object, claw string) (stages []string) {
 			return nil
 		}
 		if object.Labels[v1alpha1.LabelComponent] == v1alpha1.ComponentGateway {
+			stages = append(stages, "gateway's pod made")
 			if podReady(object) {
 				stages = append(stages, "gateway ready")
 			}
 			return stages
+		}
+		stages = append(stages, "agent's pod made")
+		if object.Spec.NodeName != "" {
+			stages = append(stages, "scheduled")
 		}
 		for _, status := range object.Status.InitContainerStatuses {
 			if status.Name == cage.ContainerProbe && status.State.Running != nil {

@@ -111,13 +111,10 @@ func TestPeopleWriteWhatIsTheirs(t *testing.T) {
 	for _, user := range []string{"edit", "admin", "mallory"} {
 		t.Run(user, func(t *testing.T) {
 			c := as(user)
-			for _, obj := range []client.Object{claw(), claw(named("generated-")), clawPolicy(), credential(), key,
-				&corev1.ConfigMap{ObjectMeta: in("notes")}} {
+			generated := metav1.ObjectMeta{GenerateName: "generated-", Namespace: cage}
+			for _, obj := range []client.Object{claw(), claw(func(c *v1alpha1.Claw) { c.ObjectMeta = generated }), clawPolicy(), credential(), key,
+				&corev1.ConfigMap{ObjectMeta: in("notes")}, &corev1.ConfigMap{ObjectMeta: generated}, secret(generated, v1alpha1.SecretTypeCredential)} {
 				obj = obj.DeepCopyObject().(client.Object)
-				if obj.GetName() == "generated-" {
-					obj.SetName("")
-					obj.SetGenerateName("generated-")
-				}
 				if err := c.Create(t.Context(), obj); err != nil {
 					t.Errorf("create %T: %v", obj, err)
 					continue

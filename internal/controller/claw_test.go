@@ -1,16 +1,413 @@
 package controller_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/cage"
 )
+
+func grantOf(t *testing.T, claw *v1alpha1.Claw) *v1alpha1.ClawGrant {
+	t.Helper()
+	g := &v1alpha1.ClawGrant{ObjectMeta: metav1.ObjectMeta{Namespace: claw.Namespace, Name: claw.Name}}
+	if !get(t, g) {
+		t.Fatal("there is no grant")
+	}
+	return g
+}
 
 func TestClawBecomesReady(t *testing.T) {
 	c := newCage(t)
 	c.policy()
 	claw := c.running("triage")
-	if claw.Status.State != v1alpha1.PhaseActive || claw.Status.GrantRef != "triage" {
-		t.Errorf("state %s, grant %q", claw.Status.State, claw.Status.GrantRef)
+	if claw.Status.State != v1alpha1.PhaseActive || claw.Status.GrantRef != "triage" || len(claw.Status.Withheld) != 0 {
+		t.Errorf("state %s, grant %q, withheld %v", claw.Status.State, claw.Status.GrantRef, claw.Status.Withheld)
 	}
+	grant := grantOf(t, claw)
+	if diff := cmp.Diff([]string{"10.0.0.9"}, grant.Spec.AgentIPs); diff != "" {
+		t.Errorf("agentIPs: %s", diff)
+	}
+	if len(grant.Spec.Channels) != 1 || len(grant.Spec.Models) != 1 || len(grant.Spec.Credentials) != 2 {
+		t.Errorf("the grant is not what was asked: %+v", grant.Spec)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
+	get(t, secret)
+	for _, key := range []string{cage.KeyCACert, cage.KeyCAKey, cage.KeyProxyPassword, cage.KeyResignSecret, cage.KeyLedgerCA,
+		"credential.triage-slack.botToken", "credential.triage-slack.signingSecret", "credential.triage-anthropic.apiKey"} {
+		if len(secret.Data[key]) == 0 {
+			t.Errorf("the gateway's Secret has no %s", key)
+		}
+	}
+}
+
+// TestProof is I6: only what the kubelet wrote of exactly our pod lets an address into the grant.
+func TestProof(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.claw("triage")
+	enforce(t, claw, gatewayPod(t, claw))
+	condition(t, claw, v1alpha1.ConditionGatewayReady, v1alpha1.ReasonReady)
+
+	// A pod that carries the labels, and whose containers ended well, but that the StatefulSet did not make.
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.AgentName("triage")}}
+	get(t, set)
+	impostor := podOf(claw, "impostor", set.Spec.Template, "StatefulSet", types.UID("not-ours"))
+	create(t, impostor)
+	kubelet(t, impostor, proved)
+	condition(t, claw, v1alpha1.ConditionNetworkEnforced, v1alpha1.ReasonProgressing)
+
+	agent := agentPod(t, claw, func(s *corev1.PodStatus) {
+		s.PodIP, s.PodIPs = "10.0.0.9", []corev1.PodIP{{IP: "10.0.0.9"}}
+		s.InitContainerStatuses = []corev1.ContainerStatus{{Name: cage.ContainerProbe, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	})
+	remove(t, impostor, client.GracePeriodSeconds(0))
+
+	// What the probe found reaches the Claw's owner in its own words.
+	kubelet(t, agent, func(s *corev1.PodStatus) {
+		s.InitContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Message: "the agent reaches the API server (tcp 10.96.0.1:443)"}
+	})
+	condition(t, claw, v1alpha1.ConditionNetworkEnforced, v1alpha1.ReasonNetworkNotEnforced)
+	condition(t, claw, v1alpha1.ConditionStalled, v1alpha1.ReasonNetworkNotEnforced)
+	if ips := grantOf(t, claw).Spec.AgentIPs; len(ips) != 0 {
+		t.Errorf("the grant names %v before the proof", ips)
+	}
+	// Another network, and the proof is given.
+	kubelet(t, agent, proved)
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if ips := grantOf(t, claw).Spec.AgentIPs; len(ips) != 1 {
+		t.Errorf("the grant names %v after the proof", ips)
+	}
+	// A pod that goes takes its address with it.
+	remove(t, agent, client.GracePeriodSeconds(0))
+	eventually(t, func() string {
+		if ips := grantOf(t, claw).Spec.AgentIPs; len(ips) != 0 {
+			return strings.Join(ips, ",")
+		}
+		return ""
+	})
+}
+
+func TestAgentFailing(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	agent := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "triage-agent-0"}}
+	kubelet(t, agent, func(s *corev1.PodStatus) {
+		s.Conditions[0].Status = corev1.ConditionFalse
+		s.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+		s.ContainerStatuses[0].LastTerminationState = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3}}
+	})
+	condition(t, claw, v1alpha1.ConditionRuntimeReady, v1alpha1.ReasonAgentFailing)
+	condition(t, claw, v1alpha1.ConditionNetworkEnforced, v1alpha1.ReasonReady)
+	if claw.Status.State != v1alpha1.PhasePending {
+		t.Errorf("state %s", claw.Status.State)
+	}
+}
+
+func children(claw *v1alpha1.Claw) []client.Object {
+	named := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: claw.Namespace, Name: name} }
+	gateway, agent := cage.GatewayName(claw.Name), cage.AgentName(claw.Name)
+	return []client.Object{
+		&v1alpha1.ClawGrant{ObjectMeta: named(claw.Name)},
+		&corev1.ServiceAccount{ObjectMeta: named(gateway)}, &corev1.ServiceAccount{ObjectMeta: named(agent)},
+		&rbacv1.Role{ObjectMeta: named(gateway)}, &rbacv1.RoleBinding{ObjectMeta: named(gateway)},
+		&corev1.Secret{ObjectMeta: named(gateway)}, &corev1.Secret{ObjectMeta: named(agent)},
+		&corev1.Service{ObjectMeta: named(gateway)}, &corev1.Service{ObjectMeta: named(agent)},
+		&networkingv1.NetworkPolicy{ObjectMeta: named(gateway)}, &networkingv1.NetworkPolicy{ObjectMeta: named(agent)},
+		&appsv1.Deployment{ObjectMeta: named(gateway)}, &appsv1.StatefulSet{ObjectMeta: named(agent)},
+		&corev1.ConfigMap{ObjectMeta: named(cage.ProbeName(claw.Name))},
+	}
+}
+
+// TestChildrenComeBack: whatever somebody deletes by hand is there again, with another UID.
+func TestChildrenComeBack(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	for _, child := range children(claw) {
+		if !get(t, child) {
+			t.Fatalf("there is no %s %s", kindOf(child), child.GetName())
+		}
+		old := child.GetUID()
+		remove(t, child)
+		eventually(t, func() string {
+			if !get(t, child) || child.GetUID() == old {
+				return kindOf(child) + " " + child.GetName() + " is not back"
+			}
+			return ""
+		})
+	}
+}
+
+// TestChildrenAreReplaced: what somebody changed by hand is as it should be again, and carries nothing of theirs.
+func TestChildrenAreReplaced(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	for _, child := range children(claw) {
+		get(t, child)
+		old := child.GetUID()
+		child.SetLabels(map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelClaw: "triage", "mine": "now"})
+		if err := api.Update(context.Background(), child, client.FieldOwner("somebody")); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() string {
+			if !get(t, child) || child.GetUID() == old || child.GetLabels()["mine"] != "" {
+				return kindOf(child) + " " + child.GetName() + " was not replaced"
+			}
+			return ""
+		})
+	}
+}
+
+// TestPlantedChildren: what lies where a child belongs, made by somebody else before, is replaced.
+func TestPlantedChildren(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.clawOf("triage")
+	var planted []client.Object
+	for _, child := range children(claw) {
+		switch o := child.(type) {
+		case *corev1.Service:
+			o.Spec.Ports = []corev1.ServicePort{{Port: 22}}
+		case *networkingv1.NetworkPolicy:
+			o.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
+		case *corev1.Secret:
+			o.Type, o.StringData = cage.SecretTypeGateway, map[string]string{cage.KeyProxyPassword: "known"}
+		case *rbacv1.Role:
+			o.Rules = []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}}
+		case *corev1.ServiceAccount, *corev1.ConfigMap:
+		default:
+			continue
+		}
+		planted = append(planted, child)
+	}
+	create(t, planted...)
+	uids := map[string]types.UID{}
+	for _, p := range planted {
+		uids[kindOf(p)+p.GetName()] = p.GetUID()
+	}
+	c.running("triage")
+	get(t, claw)
+	for _, p := range planted {
+		get(t, p)
+		owner := metav1.GetControllerOf(p)
+		if p.GetUID() == uids[kindOf(p)+p.GetName()] || owner == nil || owner.UID != claw.UID {
+			t.Errorf("%s %s is still the planted one", kindOf(p), p.GetName())
+		}
+		if s, ok := p.(*corev1.Secret); ok && string(s.Data[cage.KeyProxyPassword]) == "known" {
+			t.Errorf("Secret %s has a password that somebody knows", s.Name)
+		}
+	}
+}
+
+// TestKeysAreKept: what was made once is not made again while it is there.
+func TestKeysAreKept(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
+	get(t, secret)
+	before := secret.DeepCopy()
+	// A rotation changes the one key, and nothing else.
+	update(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "triage-slack"}}, func(s *corev1.Secret) {
+		s.StringData = map[string]string{"bot": "xoxb-rotated"}
+	})
+	eventually(t, func() string {
+		get(t, secret)
+		if string(secret.Data["credential.triage-slack.botToken"]) != "xoxb-rotated" {
+			return "the gateway does not have the new key"
+		}
+		return ""
+	})
+	for key, value := range before.Data {
+		if key != "credential.triage-slack.botToken" && string(secret.Data[key]) != string(value) {
+			t.Errorf("%s has changed", key)
+		}
+	}
+	grant := grantOf(t, claw)
+	for _, cred := range grant.Spec.Credentials {
+		if cred.Name == "triage-slack" && cred.Version == "" {
+			t.Error("the grant does not tell the version")
+		}
+	}
+}
+
+func TestNotACage(t *testing.T) {
+	namespace := "plain-" + rand.String(5)
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	claw := cageOf{t, namespace}.clawOf("triage")
+	create(t, claw)
+	condition(t, claw, v1alpha1.ConditionStalled, v1alpha1.ReasonNotACage)
+	if len(claw.Finalizers) > 0 || claw.Status.GrantRef != "" {
+		t.Errorf("something was made: %v", claw)
+	}
+	// The organization comes later, and must not adopt what it did not ask for: the namespace is not labelled.
+	create(t, organizationOf(namespace))
+	cageOf{t, namespace}.organizationReady(v1alpha1.ReasonNamespaceNotOurs)
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonDependencyNotReady)
+	remove(t, claw)
+	eventually(t, func() string {
+		if get(t, claw) {
+			return "the Claw does not go"
+		}
+		return ""
+	})
+}
+
+func TestOutOfScope(t *testing.T) {
+	c := newCage(t)
+	c.policy(func(p *v1alpha1.ClawPolicy) { p.Spec.Allow.Models = nil })
+	claw := c.claw("triage")
+	gateway := gatewayPod(t, claw)
+	agentPod(t, claw, proved)
+	enforce(t, claw, gateway)
+	condition(t, claw, v1alpha1.ConditionInScope, v1alpha1.ReasonOutOfScope)
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonOutOfScope)
+	// It runs, on what is allowed.
+	eventually(t, func() string {
+		get(t, claw)
+		if claw.Status.State != v1alpha1.PhaseActive || len(claw.Status.Withheld) == 0 {
+			return string(claw.Status.State) + brief(claw.Status.Conditions)
+		}
+		return ""
+	})
+	if grant := grantOf(t, claw); len(grant.Spec.Models) != 0 || len(grant.Spec.Channels) != 1 {
+		t.Errorf("the grant is not the intersection: %+v", grant.Spec)
+	}
+}
+
+// TestPolicyEdit: a policy that is narrowed narrows the grant, the gateway has to say so again, the key
+// that is needed no more is taken away, and the agent is not restarted.
+func TestPolicyEdit(t *testing.T) {
+	c := newCage(t)
+	p := c.policy()
+	claw := c.running("triage")
+	before := grantOf(t, claw)
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.AgentName("triage")}}
+	get(t, set)
+	generation := set.Generation
+
+	update(t, p, func(p *v1alpha1.ClawPolicy) {
+		p.Spec.Deny.Models = []v1alpha1.ModelRule{{Connector: "anthropic", Models: []v1alpha1.Pattern{"claude-*"}}}
+	})
+	condition(t, claw, v1alpha1.ConditionInScope, v1alpha1.ReasonOutOfScope)
+	condition(t, claw, v1alpha1.ConditionGatewayReady, v1alpha1.ReasonProgressing)
+	after := grantOf(t, claw)
+	if after.Spec.Hash == before.Spec.Hash || len(after.Spec.Models) != 0 || after.Spec.Withheld[0].Policy != "everything" {
+		t.Errorf("the grant was not narrowed: %+v", after.Spec)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
+	eventually(t, func() string {
+		get(t, secret)
+		if len(secret.Data["credential.triage-anthropic.apiKey"]) > 0 {
+			return "the gateway keeps a key it may not use"
+		}
+		return ""
+	})
+	get(t, set)
+	if set.Generation != generation {
+		t.Error("the agent is restarted")
+	}
+}
+
+func TestRuntimeClass(t *testing.T) {
+	class := "sandbox-" + rand.String(5)
+	required := func(o *v1alpha1.ClawOrganization) { o.Spec.Sandbox.RuntimeClassName = v1alpha1.ObjectName(class) }
+	c := newCage(t, required)
+	c.policy()
+	claw := c.claw("triage")
+	condition(t, claw, v1alpha1.ConditionStalled, v1alpha1.ReasonRuntimeClassMissing)
+	gatewayPod(t, claw)
+	if get(t, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.AgentName("triage")}}) {
+		t.Error("the agent is started without its sandbox")
+	}
+	// With Preferred it runs with the default runtime.
+	preferred := newCage(t, required, func(o *v1alpha1.ClawOrganization) { o.Spec.Sandbox.RuntimeClass = v1alpha1.RuntimeClassPreferred })
+	preferred.policy()
+	agent := agentPod(t, preferred.claw("triage"), proved)
+	if agent.Spec.RuntimeClassName != nil {
+		t.Errorf("runtime class %s", *agent.Spec.RuntimeClassName)
+	}
+	// The class comes, and so does the agent.
+	create(t, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Handler: "runsc"})
+	agent = agentPod(t, claw, proved)
+	if agent.Spec.RuntimeClassName == nil || *agent.Spec.RuntimeClassName != class {
+		t.Error("the agent has no sandbox")
+	}
+}
+
+func TestStopped(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	org := &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: c.name}}
+	update(t, org, func(o *v1alpha1.ClawOrganization) { o.Spec.State = v1alpha1.OrganizationStopped })
+	c.organizationReady(v1alpha1.ReasonStopped)
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonStopped)
+	if claw.Status.State != v1alpha1.PhaseStopped {
+		t.Errorf("state %s", claw.Status.State)
+	}
+	eventually(t, func() string {
+		grant := grantOf(t, claw)
+		set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.AgentName("triage")}}
+		get(t, set)
+		if grant.Spec.State != v1alpha1.GrantStopped || len(grant.Spec.AgentIPs) > 0 || *set.Spec.Replicas != 0 {
+			return "the agent is not stopped"
+		}
+		return ""
+	})
+	update(t, org, func(o *v1alpha1.ClawOrganization) { o.Spec.State = v1alpha1.OrganizationActive })
+	condition(t, claw, v1alpha1.ConditionInScope, v1alpha1.ReasonReady)
+	eventually(t, func() string {
+		if grantOf(t, claw).Spec.State != v1alpha1.GrantActive {
+			return "the grant is not Active again"
+		}
+		return ""
+	})
+}
+
+func TestOwnerLeaves(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	update(t, &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: c.name}}, func(o *v1alpha1.ClawOrganization) {
+		o.Spec.Members = o.Spec.Members[1:]
+	})
+	condition(t, claw, v1alpha1.ConditionOwnerPresent, v1alpha1.ReasonOwnerNotMember)
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonOwnerNotMember)
+	if grant := grantOf(t, claw); len(grant.Spec.Channels)+len(grant.Spec.Models) > 0 {
+		t.Errorf("the grant still gives something: %+v", grant.Spec)
+	}
+}
+
+func TestQuotaExceeded(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.claw("triage")
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
+	eventually(t, func() string {
+		if !get(t, d) {
+			return "there is no Deployment"
+		}
+		d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "x" is forbidden: exceeded quota: clawstaff`}}
+		if err := api.Status().Update(context.Background(), d); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	condition(t, claw, v1alpha1.ConditionGatewayReady, v1alpha1.ReasonQuotaExceeded)
 }

@@ -188,16 +188,30 @@ func deriveReady(c *apply.Conditions, f facts, applyErr error) {
 		c.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonStopped, "")
 		return
 	}
-	for _, part := range parts {
-		condition := meta.FindStatusCondition(c.List, part)
-		if condition.Status != metav1.ConditionTrue {
-			derive(c, condition.Reason, condition.Message, mustAct[condition.Reason])
-			return
-		}
+	if condition := explanation(c); condition != nil {
+		derive(c, condition.Reason, condition.Message, mustAct[condition.Reason])
+		return
 	}
 	c.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "the agent runs, and all of it is enforced")
 	c.False(v1alpha1.ConditionStalled, v1alpha1.ReasonReady, "")
 	c.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonReady, "")
+}
+
+// explanation is the part that explains why the Claw is not ready: the first for which a person must
+// act, else the first that is on its way; nil when all are True.
+func explanation(c *apply.Conditions) *metav1.Condition {
+	var first *metav1.Condition
+	for _, part := range parts {
+		condition := meta.FindStatusCondition(c.List, part)
+		switch {
+		case condition.Status == metav1.ConditionTrue:
+		case mustAct[condition.Reason]:
+			return condition
+		case first == nil:
+			first = condition
+		}
+	}
+	return first
 }
 
 // mustAct are the reasons that do not end by themselves.

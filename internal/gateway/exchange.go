@@ -138,12 +138,8 @@ func (ex *exchange) readBody() error {
 	if ex.h.length > limits.BodyBytes {
 		return tooLarge()
 	}
-	ctx, cancel := context.WithTimeout(ex.s.ctx, limits.Body)
-	defer cancel()
-	ex.reserved = limits.reserve(ex.h)
-	if ex.s.p.memory.Acquire(ctx, ex.reserved) != nil {
-		ex.reserved = 0
-		return &Denial{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Rule: "memory", Reason: "too many large requests at once", Close: true}
+	if err := ex.reserve(limits.reserve(ex.h)); err != nil {
+		return err
 	}
 	_ = ex.l.conn.SetReadDeadline(time.Now().Add(limits.Body))
 	if ex.h.expects {
@@ -158,6 +154,20 @@ func (ex *exchange) readBody() error {
 	ex.body, ex.unread = body, false
 	ex.s.p.memory.Release(ex.reserved - int64(body.Len()))
 	ex.reserved = int64(body.Len())
+	return nil
+}
+
+// reserve waits until there is room for a body.
+func (ex *exchange) reserve(n int64) error {
+	memory := ex.s.p.memory
+	if !memory.TryAcquire(n) {
+		ctx, cancel := context.WithTimeout(ex.s.ctx, ex.s.p.limits.Body)
+		defer cancel()
+		if memory.Acquire(ctx, n) != nil {
+			return &Denial{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Rule: "memory", Reason: "too many large requests at once", Close: true}
+		}
+	}
+	ex.reserved = n
 	return nil
 }
 

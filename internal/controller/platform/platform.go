@@ -102,7 +102,7 @@ func (r *Reader) gather(ctx context.Context) (Facts, error) {
 // addresses of a Service: its own, and those behind it.
 type addresses struct {
 	front, behind []netip.AddrPort
-	// hosts are those behind it that are no pods.
+	// hosts are the addresses of those behind it that are no pods.
 	hosts []netip.Addr
 }
 
@@ -163,9 +163,12 @@ func (a *addresses) add(s discoveryv1.EndpointSlice) {
 			if err != nil {
 				continue
 			}
-			if endpoint.TargetRef == nil || endpoint.TargetRef.Kind != "Pod" {
-				a.hosts = append(a.hosts, ip)
+			// Pods come and go, and with them every Claw's plan would be written anew; policies are about
+			// pods anyhow, whether they are reached through the Service or not.
+			if endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod" && len(a.front) > 0 {
+				continue
 			}
+			a.hosts = append(a.hosts, ip)
 			for _, port := range s.Ports {
 				if port.Port != nil && (port.Protocol == nil || *port.Protocol != corev1.ProtocolUDP) {
 					a.behind = append(a.behind, netip.AddrPortFrom(ip, uint16(*port.Port)))

@@ -52,7 +52,7 @@ images: ## Build the images into bin/images/
 
 .PHONY: install
 install: ## Install with Helm into the cluster of the current KUBECONFIG
-	$(HELM) upgrade --install clawstaff-system charts/clawstaff --namespace clawstaff-system --create-namespace --wait --timeout 3m
+	hack/install
 
 .PHONY: uninstall
 uninstall: ## Remove the Helm release; kinds and cages are kept

@@ -35,9 +35,14 @@ func (j *Journey) Write(ctx context.Context, claw, user, channel, text string) (
 	if err != nil {
 		return provider.Receipt{}, err
 	}
-	receipt, err := j.Fakes.Deliver(ctx, delivery)
+	var receipt provider.Receipt
+	// Slack tries again, too, when nobody takes its call: for a moment after a gateway was replaced.
+	err = j.Eventually(ctx, 15*time.Second, "the gateway to take Slack's event", func(ctx context.Context) error {
+		receipt, err = j.Fakes.Deliver(ctx, delivery)
+		return err
+	})
 	if err != nil {
-		return receipt, fmt.Errorf("the gateway does not take Slack's event: %w", err)
+		return receipt, err
 	}
 	if receipt.Status != 200 {
 		return receipt, fmt.Errorf("the gateway answers Slack %d %q", receipt.Status, receipt.Body)

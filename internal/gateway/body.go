@@ -4,15 +4,67 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bodies are read as a whole before anything is decided: the resource may be its last byte.
+
+// readBody reads the whole body, decoded.
+func (ex *exchange) readBody() error {
+	if ex.h.length == 0 {
+		return nil
+	}
+	limits := &ex.s.p.limits
+	if ex.h.length > limits.BodyBytes {
+		return tooLarge()
+	}
+	if err := ex.reserve(limits.reserve(ex.h)); err != nil {
+		return err
+	}
+	_ = ex.l.conn.SetReadDeadline(time.Now().Add(limits.Body))
+	if ex.h.expects {
+		if _, err := ex.l.conn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			return err
+		}
+	}
+	body, err := readBody(ex.l.reader, ex.h, limits.BodyBytes)
+	if err != nil {
+		return err
+	}
+	ex.body, ex.unread = body, false
+	ex.s.p.memory.Release(ex.reserved - int64(body.Len()))
+	ex.reserved = int64(body.Len())
+	return nil
+}
+
+// reserve waits until there is room for a body.
+func (ex *exchange) reserve(n int64) error {
+	memory := ex.s.p.memory
+	if !memory.TryAcquire(n) {
+		ctx, cancel := context.WithTimeout(ex.s.ctx, ex.s.p.limits.Body)
+		defer cancel()
+		if memory.Acquire(ctx, n) != nil {
+			return &Denial{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Rule: "memory", Reason: "too many large requests at once", Close: true}
+		}
+	}
+	ex.reserved = n
+	return nil
+}
+
+// reserve is how much memory a body may need before its size is known.
+func (l *Limits) reserve(h *head) int64 {
+	if h.length < 0 || h.get("content-encoding") != "" {
+		return l.BodyBytes
+	}
+	return h.length
+}
 
 // buffers keeps the memory of bodies for the next ones.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

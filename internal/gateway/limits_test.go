@@ -145,3 +145,19 @@ func TestLeaves(t *testing.T) {
 		t.Error("a leaf without an authority")
 	}
 }
+
+// Bodies together take no more memory than they may: one that finds no room in time is refused, and room comes back.
+func TestMemoryOfBodies(t *testing.T) {
+	w := newWorld(t, func(c *Config, _ *state.Snapshot) { c.Limits.MemoryBytes, c.Limits.Body = 5<<20, shortly })
+	head := "POST /api/chat.postMessage HTTP/1.1\r\nHost: slack.com\r\nContent-Type: " + formType + "\r\n"
+	w.proxy.memory.TryAcquire(5 << 20)
+	if _, body := exchangeRaw(t, w.tunnel("slack.com"), head+"Content-Length: 28\r\n\r\n"+inChannel); !strings.Contains(body, codeUnavailable) {
+		t.Errorf("got %s", body)
+	}
+	w.proxy.memory.Release(5 << 20)
+	for range 3 {
+		if _, body := exchangeRaw(t, w.tunnel("slack.com"), head+"Transfer-Encoding: chunked\r\n\r\n1c\r\n"+inChannel+"\r\n0\r\n\r\n"); !strings.Contains(body, `"ok":true`) {
+			t.Errorf("got %s", body)
+		}
+	}
+}

@@ -176,7 +176,7 @@ func (h *Handler) verify(snap *state.Snapshot, header http.Header, body []byte) 
 // recordRefusal records a request that got no further. Strangers can cause these, so they are
 // limited, and nothing waits for them.
 func (h *Handler) recordRefusal(ctx context.Context, body []byte, no *refusal) {
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout) // also of who has hung up
 	defer cancel()
 	ok, unrecorded := h.refused.allow(h.cfg.Clock.Now())
 	if !ok {

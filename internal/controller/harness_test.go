@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -29,6 +31,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
@@ -101,6 +104,15 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 	if err != nil {
 		return nil, err
 	}
+	if err := grantRights(ctx); err != nil {
+		return nil, err
+	}
+	// As the chart installs it, with the rights the chart gives and no more.
+	config = rest.CopyConfig(config)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + operatorNamespace + ":" + v1alpha1.ManagedBy,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
+	}
 	mgr, err := ctrl.NewManager(counted(config), ctrl.Options{
 		Scheme: scheme, Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
@@ -125,6 +137,30 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 		}
 	}()
 	return done, nil
+}
+
+// grantRights creates what the chart's manager-rbac.yaml says. Its templates are of the simplest kind.
+func grantRights(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "charts", "clawstaff", "templates", "manager-rbac.yaml"))
+	if err != nil {
+		return err
+	}
+	var plain []string
+	for _, line := range strings.Split(string(text), "\n") {
+		if !strings.Contains(line, "include") {
+			plain = append(plain, strings.ReplaceAll(line, "{{ .Release.Namespace }}", operatorNamespace))
+		}
+	}
+	for _, doc := range strings.Split(strings.Join(plain, "\n"), "\n---\n") {
+		var o unstructured.Unstructured
+		if err := yaml.Unmarshal([]byte(doc), &o.Object); err != nil {
+			return err
+		}
+		if err := api.Create(ctx, &o); err != nil {
+			return fmt.Errorf("create %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	return nil
 }
 
 // writes counts what the manager asks the API server to write, and journal has the last of them.
@@ -168,7 +204,7 @@ func kindOf(o client.Object) string {
 }
 
 // patience is how long a condition is waited for. It is generous: tests of many packages share a machine.
-const patience = 15 * time.Second
+const patience = 60 * time.Second
 
 // eventually waits until check returns "", and fails with what it said last.
 func eventually(t *testing.T, check func() string) {

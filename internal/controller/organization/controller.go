@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -114,6 +115,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, org *v1alpha1.ClawOrganizati
 	status := computeStatus(org, facts, applyErr, r.Clock.Now())
 	if err := r.finish(ctx, org, status); err != nil {
 		return ctrl.Result{}, errors.Join(applyErr, err)
+	}
+	if facts.blocked != nil && facts.blocked.reason == v1alpha1.ReasonNamespaceNotEmpty {
+		// Nothing of strangers is watched, so nothing tells that they are gone.
+		return ctrl.Result{RequeueAfter: 30 * time.Second}, nil
 	}
 	return ctrl.Result{}, applyErr
 }

@@ -96,8 +96,10 @@ func (r *Reconciler) judge(ctx context.Context, org *v1alpha1.ClawOrganization, 
 		return &blocked{reason: v1alpha1.ReasonNamespaceNotOurs, message: fmt.Sprintf(
 			"namespace %q exists and is not labelled %s=%s: choose another spec.namespace, or create that namespace anew with this label",
 			name, v1alpha1.LabelOrganization, org.Name)}, nil
-	case org.Status.Namespace == name:
-		return nil, nil
+	}
+	adopted, err := r.hasAdopted(ctx, org)
+	if err != nil || adopted {
+		return nil, err
 	}
 	strangers, err := r.strangers(ctx, name)
 	if err != nil || len(strangers) == 0 {
@@ -106,6 +108,19 @@ func (r *Reconciler) judge(ctx context.Context, org *v1alpha1.ClawOrganization, 
 	return &blocked{reason: v1alpha1.ReasonNamespaceNotEmpty, message: fmt.Sprintf(
 		"namespace %q holds what is not a cage's: %s: remove it, or choose another spec.namespace. A cage to be holds only a new namespace's defaults, ClawStaff kinds, ConfigMaps and Secrets of type %s",
 		name, strings.Join(strangers, ", "), v1alpha1.SecretTypeCredential)}, nil
+}
+
+// hasAdopted tells whether the organization's status says that it has its namespace. A cache that lags
+// would have a cage judged a second time, after others were let in.
+func (r *Reconciler) hasAdopted(ctx context.Context, org *v1alpha1.ClawOrganization) (bool, error) {
+	if org.Status.Namespace == org.Cage() {
+		return true, nil
+	}
+	var live v1alpha1.ClawOrganization
+	if err := r.Live.Get(ctx, client.ObjectKey{Name: org.Name}, &live); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return live.UID == org.UID && live.Status.Namespace == org.Cage(), nil
 }
 
 func reserved(name string) bool { return name == "default" || strings.HasPrefix(name, "kube-") }

@@ -165,10 +165,13 @@ func (a *addresses) add(s discoveryv1.EndpointSlice) {
 			}
 			// Pods come and go, and with them every Claw's plan would be written anew; policies are about
 			// pods anyhow, whether they are reached through the Service or not.
-			if endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod" && len(a.front) > 0 {
+			pod := endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod"
+			if pod && len(a.front) > 0 {
 				continue
 			}
-			a.hosts = append(a.hosts, ip)
+			if !pod {
+				a.hosts = append(a.hosts, ip)
+			}
 			for _, port := range s.Ports {
 				if port.Port != nil && (port.Protocol == nil || *port.Protocol != corev1.ProtocolUDP) {
 					a.behind = append(a.behind, netip.AddrPortFrom(ip, uint16(*port.Port)))

@@ -267,7 +267,7 @@ func stamp(t *testing.T, name string, seconds int64) {
 }
 
 // issue writes a certificate for localhost and returns its authority.
-func issue(t *testing.T, certFile, keyFile string) []byte {
+func issue(t testing.TB, certFile, keyFile string) []byte {
 	t.Helper()
 	ca, err := pki.NewCA("test", time.Now(), time.Hour)
 	if err != nil {

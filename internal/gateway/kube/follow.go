@@ -11,7 +11,7 @@ import (
 // How long a follower waits after a failure.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	lastRetry  = time.Second // what is revoked meanwhile is noticed that much later
 )
 
 // update is news of one object.

@@ -128,13 +128,17 @@ func call(ctx context.Context, method, socket string, a assignment) error {
 
 // serve is the enforcer's end.
 func (e *enforcer) serve(ctx context.Context, socket string) error {
-	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) { // of an enforcer that was killed
+	if err := os.RemoveAll(socket); err != nil { // of an enforcer that was killed
 		return err
 	}
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
+	return e.serveOn(ctx, listener)
+}
+
+func (e *enforcer) serveOn(ctx context.Context, listener net.Listener) error {
 	handle := func(act func(context.Context, assignment) error) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			var a assignment

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,8 +50,7 @@ func Up(ctx context.Context, log Log) error {
 	defer unlock()
 	running := runningDaemons()
 	if running == len(allDaemons()) && host.SetUpNetwork() == nil && healthy(ctx) == nil {
-		log("the cluster is up")
-		return nil
+		return refresh(ctx, log, programs)
 	}
 	if running > 0 {
 		log("%d of the cluster's %d daemons run; mending it", running, len(allDaemons()))
@@ -63,6 +64,28 @@ func Up(ctx context.Context, log Log) error {
 		return fmt.Errorf("cleaning up after an earlier cluster: %w", err)
 	}
 	return start(ctx, log, programs)
+}
+
+// refresh brings the images of a running cluster up to date. Its daemons are left alone: people work with it.
+func refresh(ctx context.Context, log Log, programs map[string]string) error {
+	var outdated []string
+	for name, file := range programs {
+		if current, err := os.Readlink(program(name)); err != nil || current != file {
+			outdated = append(outdated, name)
+		}
+	}
+	if len(outdated) > 0 {
+		slices.Sort(outdated)
+		log("it runs older versions of %s; loading new images, but new daemons need a `down` first", strings.Join(outdated, ", "))
+		if err := installPrograms(programs); err != nil {
+			return err
+		}
+		if err := loadImages(ctx, programs); err != nil {
+			return err
+		}
+	}
+	log("the cluster is up")
+	return nil
 }
 
 // start starts what does not run and waits until all of it works. It can be repeated.

@@ -2,6 +2,7 @@
 //
 //	probe serve tcp://:8080 udp://:8081
 //	probe check tcp://10.77.0.2:8080 udp://10.77.0.2:8081
+//	probe hold tcp://10.77.0.2:8080
 package main
 
 import (
@@ -18,19 +19,28 @@ import (
 	"time"
 )
 
-// patience is for one connection. A policy drops silently, so what is forbidden always takes this long; it leaves room for one lost packet.
-const patience = 1500 * time.Millisecond
+// patience is for one connection; PATIENCE changes it. A policy drops silently, so what is forbidden always takes this long;
+// it leaves room for one lost packet.
+var patience = 1500 * time.Millisecond
 
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) < 3 {
-		log.Fatal("usage: probe serve|check tcp|udp://HOST:PORT...")
+		log.Fatal("usage: probe serve|check|hold tcp|udp://HOST:PORT...")
+	}
+	if text := os.Getenv("PATIENCE"); text != "" {
+		var err error
+		if patience, err = time.ParseDuration(text); err != nil {
+			log.Fatal(err)
+		}
 	}
 	switch os.Args[1] {
 	case "serve":
 		serve(os.Args[2:])
 	case "check":
 		check(os.Args[2:])
+	case "hold":
+		hold(split(os.Args[2]))
 	default:
 		log.Fatalf("unknown command %q", os.Args[1])
 	}
@@ -81,8 +91,35 @@ func greet(listener net.Listener) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		_, _ = io.WriteString(connection, "hello")
-		connection.Close()
+		go func() { // whoever leaves in the middle is no concern of ours
+			defer connection.Close()
+			if _, err := io.WriteString(connection, "hello"); err == nil {
+				_, _ = io.Copy(connection, connection)
+			}
+		}()
+	}
+}
+
+// hold keeps one connection busy; it says "open" when it works and "cut" when nothing comes back any more.
+func hold(network, address string) {
+	connection, err := net.DialTimeout(network, address, patience)
+	if err != nil {
+		log.Fatal("blocked: ", err)
+	}
+	for said := false; ; time.Sleep(100 * time.Millisecond) {
+		_ = connection.SetDeadline(time.Now().Add(patience))
+		_, err := io.WriteString(connection, "hello")
+		if err == nil {
+			_, err = io.ReadFull(connection, make([]byte, 5))
+		}
+		if err != nil {
+			fmt.Println("cut")
+			return
+		}
+		if !said {
+			fmt.Println("open")
+			said = true
+		}
 	}
 }
 

@@ -129,7 +129,8 @@ spec:
   RUNTIME
   restartPolicy: Never
   terminationGracePeriodSeconds: 0
-  containers: [{name: probe, image: "clawstaff.dev/probe:dev", args: [check, "tcp://kube-dns.kube-system.svc.cluster.local:53"]}]
+  containers: [{name: probe, image: "clawstaff.dev/probe:dev", args: [check, "tcp://kube-dns.kube-system.svc.cluster.local:53"],
+    env: [{name: PATIENCE, value: 10s}]}]
 ---
 `
 	kubectl := func(stdin string, args ...string) string {

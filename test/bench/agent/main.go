@@ -24,6 +24,9 @@ import (
 // defiance is how long it goes on trying after its last byte, and how long it ignores being told to end.
 const defiance = seen.Defiance
 
+// impatience is how long it tries to connect before it tries anew.
+const impatience = 100 * time.Millisecond
+
 func main() {
 	listener, err := net.Listen("tcp", ":"+os.Getenv("PORT"))
 	if err != nil {
@@ -38,12 +41,10 @@ func main() {
 		return
 	}
 	w := &witness{name: os.Getenv(seen.EnvStream)}
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		w.stream()
-	}()
-	w.report(over)
+	ctx, stop := context.WithCancel(context.Background())
+	go w.stream(ctx)
+	w.report()
+	stop()
 	<-told
 }
 
@@ -66,51 +67,46 @@ type witness struct {
 	line seen.Line
 }
 
-// report prints what was seen, ten times a second, and a last time when it is over.
-func (w *witness) report(over <-chan struct{}) {
+// report prints what was seen, ten times a second, until nothing has come for too long.
+func (w *witness) report() {
 	out := json.NewEncoder(os.Stdout)
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			_ = out.Encode(w.now(false)) // who reads it misses it
-		case <-over:
-			_ = out.Encode(w.now(true))
+	for range ticker.C {
+		line := w.now()
+		line.Over = line.LastByte != 0 && time.Since(time.UnixMicro(line.LastByte)) > defiance
+		_ = out.Encode(line) // who does not read it misses it
+		if line.Over {
 			return
 		}
 	}
 }
 
-func (w *witness) now(over bool) seen.Line {
+func (w *witness) now() seen.Line {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	line := w.line
-	line.Over = over
-	return line
+	return w.line
 }
 
-// stream asks and asks again, until nothing has come for too long.
-func (w *witness) stream() {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	for {
+// stream asks, and asks again the moment there is no more.
+func (w *witness) stream(ctx context.Context) {
+	transport := &http.Transport{
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: (&net.Dialer{Timeout: impatience}).DialContext, // a door that was shut without a word must not keep it
+	}
+	for ctx.Err() == nil {
 		w.update(func(l *seen.Line) { l.Connections++ })
-		err := w.once(transport)
+		err := w.once(ctx, transport)
 		w.update(func(l *seen.Line) {
 			l.Refusals++
 			l.Error = err.Error()
 		})
 		transport.CloseIdleConnections()
-		if last := w.now(false).LastByte; last != 0 && time.Since(time.UnixMicro(last)) > defiance {
-			return
-		}
 	}
 }
 
 // once asks for an endless answer and reads it to its end, which is never a good one.
-func (w *witness) once(transport *http.Transport) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-	defer cancel()
+func (w *witness) once(ctx context.Context, transport *http.Transport) error {
 	body := fmt.Sprintf(`{"model":"claude-sonnet-5","max_tokens":65536,"stream":true,"system":%q,"messages":[{"role":"user","content":"ENDLESS 3600"}]}`, w.name)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.anthropic.com/v1/messages", strings.NewReader(body))
 	if err != nil {

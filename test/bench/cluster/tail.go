@@ -19,6 +19,7 @@ import (
 type tail struct {
 	mu   sync.Mutex
 	line seen.Line
+	err  error // of reading
 	// ended is closed when the log is.
 	ended chan struct{}
 }
@@ -34,7 +35,8 @@ func (b *Bench) follow(ctx context.Context, claw string) (*tail, error) {
 	go func() {
 		defer close(t.ended)
 		defer func() { _ = body.Close() }()
-		for scanner := bufio.NewScanner(body); scanner.Scan(); {
+		scanner := bufio.NewScanner(body)
+		for scanner.Scan() {
 			var line seen.Line
 			if json.Unmarshal(scanner.Bytes(), &line) != nil {
 				continue
@@ -46,6 +48,7 @@ func (b *Bench) follow(ctx context.Context, claw string) (*tail, error) {
 				return
 			}
 		}
+		t.err = scanner.Err()
 	}()
 	return t, nil
 }
@@ -66,7 +69,7 @@ func (t *tail) wait(ctx context.Context, patience time.Duration) (seen.Line, err
 		if line := t.now(); line.Over {
 			return line, nil
 		}
-		return seen.Line{}, fmt.Errorf("the agent's log ended before its last word; the line before is %+v", t.now())
+		return seen.Line{}, fmt.Errorf("the agent's log ended before its last word (error %v); the line before is %+v", t.err, t.now())
 	case <-timeout.C:
 		return seen.Line{}, fmt.Errorf("the agent still streams: %+v", t.now())
 	case <-ctx.Done():

@@ -101,10 +101,10 @@ func keeps(old, next *state.Snapshot) bool {
 		old.UpstreamRoots.Equal(next.UpstreamRoots)
 }
 
-// sameGrant compares grants without the agent's addresses.
+// sameGrant compares grants without the agent's addresses, and without what was not given.
 func sameGrant(a, b *v1alpha1.ClawGrantSpec) bool {
 	x, y := *a, *b
-	x.AgentIPs, y.AgentIPs = nil, nil
+	x.AgentIPs, x.Withheld, y.AgentIPs, y.Withheld = nil, nil, nil, nil
 	left, err := json.Marshal(x)
 	if err != nil {
 		return false

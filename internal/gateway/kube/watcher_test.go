@@ -279,11 +279,14 @@ func TestDoneAndChanges(t *testing.T) {
 	w := newWorld(t)
 	watcher := w.active(nil)
 	first := watcher.Current()
-	w.regrant(func(g *v1alpha1.ClawGrantSpec) { g.AgentIPs = []string{"10.0.0.1", "10.0.0.2"} })
+	w.regrant(func(g *v1alpha1.ClawGrantSpec) {
+		g.AgentIPs = []string{"10.0.0.1", "10.0.0.2"}
+		g.Withheld = []v1alpha1.Withheld{{Path: "spec.tools[1]", Reason: v1alpha1.WithheldDenied}}
+	})
 	w.eventually("the new address is known", func() bool { return len(watcher.Current().Grant.AgentIPs) == 2 })
 	select {
 	case <-first.Done:
-		t.Error("a new address of the agent ended what was allowed")
+		t.Error("a new address of the agent, or news of what is not given, ended what was allowed")
 	default:
 	}
 	if watcher.Current().Done != first.Done {

@@ -46,6 +46,7 @@ const (
 	ReasonUnknownConnector    = "UnknownConnector"
 	ReasonCredentialShared    = "CredentialShared"
 	ReasonCredentialRotated   = "CredentialRotated"
+	ReasonCredentialRevoked   = "CredentialRevoked"
 	ReasonClawMismatch        = "ClawMismatch"
 	ReasonRevoked             = "Revoked"
 	ReasonStopped             = "Stopped"

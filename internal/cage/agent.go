@@ -1,6 +1,9 @@
 package cage
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -33,7 +36,21 @@ func agentStatefulSet(in ClawInput) Object {
 			WithVolumeClaimTemplates(workspace(claw)).
 			WithTemplate(corev1ac.PodTemplateSpec().
 				WithLabels(childLabels(claw, v1alpha1.ComponentAgent)).
+				WithAnnotations(map[string]string{annotationIdentity: identity(in)}).
 				WithSpec(agentPod(in))))
+}
+
+// annotationIdentity restarts an agent when the keys it was started with are no longer its gateway's: it
+// reads them once. They change only when somebody removes or alters the Secrets they are kept in.
+const annotationIdentity = "clawstaff.dev/identity"
+
+func identity(in ClawInput) string {
+	h := sha256.New()
+	for _, part := range [][]byte{in.Keys.CACert, in.Keys.ResignSecret, []byte(proxyURL(in))} {
+		fmt.Fprintf(h, "%d:", len(part))
+		h.Write(part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // workspace outlives pods and a revocation, but not the Claw itself: another Claw of the same name,

@@ -246,6 +246,33 @@ func TestKeysAreKept(t *testing.T) {
 	}
 }
 
+// TestTamperedKeys: keys that somebody may know are made anew, and the agent is started again with them.
+func TestTamperedKeys(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	c.running("triage")
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.AgentName("triage")}}
+	get(t, set)
+	identity := set.Spec.Template.Annotations["clawstaff.dev/identity"]
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
+	get(t, secret)
+	ca := string(secret.Data[cage.KeyCAKey])
+	secret.Data[cage.KeyProxyPassword] = []byte("known")
+	if err := api.Update(context.Background(), secret, client.FieldOwner("somebody")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if !get(t, secret) || string(secret.Data[cage.KeyProxyPassword]) == "known" || string(secret.Data[cage.KeyCAKey]) == ca {
+			return "the keys are still those that somebody may know"
+		}
+		get(t, set)
+		if set.Spec.Template.Annotations["clawstaff.dev/identity"] == identity {
+			return "the agent keeps the old ones"
+		}
+		return ""
+	})
+}
+
 func TestNotACage(t *testing.T) {
 	namespace := "plain-" + rand.String(5)
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})

@@ -98,7 +98,7 @@ func TestRevokedCredential(t *testing.T) {
 	if cred.Status.Version != "" || len(cred.Status.Fingerprints) > 0 {
 		t.Error("hashes of a revoked key are kept")
 	}
-	condition(t, claw, v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonRevoked)
+	condition(t, claw, v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonCredentialRevoked)
 	grant := grantOf(t, claw)
 	if len(grant.Spec.Channels) != 0 || len(grant.Spec.Models) != 1 || len(grant.Spec.Credentials) != 1 {
 		t.Errorf("the grant is %+v", grant.Spec)

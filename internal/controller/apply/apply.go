@@ -76,7 +76,7 @@ func (a *Applier) one(ctx context.Context, controller types.UID, o cage.Object) 
 	case live == nil:
 	case live.GetDeletionTimestamp() != nil:
 		return ErrWaiting
-	case !ours(live, controller):
+	case !Ours(live, controller):
 		if err := a.remove(ctx, live); err != nil {
 			return err
 		}

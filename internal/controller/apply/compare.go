@@ -48,8 +48,8 @@ func stamp(o cage.Object) (string, error) {
 
 func hashOf(live client.Object) string { return live.GetAnnotations()[AnnotationApplied] }
 
-// ours tells whether an object is the controller's child, and nobody else wrote into it.
-func ours(live client.Object, controller types.UID) bool {
+// Ours tells whether an object is the controller's child, and nobody else wrote into it.
+func Ours(live client.Object, controller types.UID) bool {
 	if controller != "" {
 		owner := metav1.GetControllerOf(live)
 		if owner == nil || owner.UID != controller || len(live.GetOwnerReferences()) != 1 {

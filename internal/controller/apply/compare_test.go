@@ -99,7 +99,7 @@ func TestOurs(t *testing.T) {
 		"labelled by somebody": {[]metav1.OwnerReference{owner}, []metav1.ManagedFieldsEntry{managed("clawstaff-manager", ""), managed("kubectl-label", "")}, false},
 	} {
 		o := live(func(s *corev1.Service) { s.OwnerReferences, s.ManagedFields = c.owners, c.managed })
-		if got := ours(o, types.UID("claw")); got != c.want {
+		if got := Ours(o, types.UID("claw")); got != c.want {
 			t.Errorf("%s: ours is %v, want %v", name, got, c.want)
 		}
 	}

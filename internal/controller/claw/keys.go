@@ -17,6 +17,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	credentialcontroller "github.com/clawstaff/clawstaff/internal/controller/credential"
 	"github.com/clawstaff/clawstaff/internal/credential"
 	"github.com/clawstaff/clawstaff/internal/pki"
@@ -65,11 +66,13 @@ func judge(claw *v1alpha1.Claw, c *v1alpha1.ClawCredential) credentialFact {
 	case c.DeletionTimestamp != nil:
 		return refuse(v1alpha1.ReasonDependencyNotReady, "it is being deleted")
 	case c.Spec.State == v1alpha1.CredentialRevoked:
-		return refuse(v1alpha1.ReasonRevoked, "it is Revoked")
+		return refuse(v1alpha1.ReasonCredentialRevoked, "it is Revoked")
 	case string(c.Spec.Claw.Name) != claw.Name:
 		return refuse(v1alpha1.ReasonClawMismatch, "it is for another Claw: spec.claw.name must be this one")
 	case ready == nil || ready.ObservedGeneration != c.Generation:
 		return refuse(v1alpha1.ReasonDependencyNotReady, "it has not been looked at yet")
+	case ready.Status != metav1.ConditionTrue && ready.Reason == v1alpha1.ReasonRevoked:
+		return refuse(v1alpha1.ReasonCredentialRevoked, ready.Message)
 	case ready.Status != metav1.ConditionTrue:
 		return refuse(ready.Reason, ready.Message)
 	case c.Status.ClawUID != string(claw.UID) || c.Spec.Claw.Owner != claw.Spec.Owner:
@@ -92,8 +95,8 @@ func (r *Reconciler) observeKeys(ctx context.Context, claw *v1alpha1.Claw, f *fa
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read the gateway's Secret: %w", err)
 	}
-	if owner := metav1.GetControllerOf(&kept); owner == nil || owner.UID != claw.UID || string(kept.Type) != cage.SecretTypeGateway {
-		kept = corev1.Secret{} // none, or planted
+	if !apply.Ours(&kept, claw.UID) || string(kept.Type) != cage.SecretTypeGateway {
+		kept = corev1.Secret{} // none, planted, or tampered with: somebody may know what is in it
 	}
 	if f.keys, err = keysOf(claw, kept.Data, r.Clock.Now()); err != nil {
 		return err

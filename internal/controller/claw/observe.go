@@ -2,6 +2,7 @@ package claw
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -69,6 +70,9 @@ func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, e
 	}
 	if f.platform, err = r.Platform.Facts(ctx); err != nil {
 		return f, err
+	}
+	if len(f.platform.LedgerCA) == 0 && claw.Spec.State != v1alpha1.ClawRevoked {
+		return f, errors.New("the ledger has no certificate yet, and without it no gateway can record")
 	}
 	if err := r.observeChildren(ctx, claw, &f); err != nil {
 		return f, err

@@ -218,7 +218,7 @@ func explanation(c *apply.Conditions) *metav1.Condition {
 var mustAct = map[string]bool{
 	v1alpha1.ReasonOwnerNotMember: true, v1alpha1.ReasonOutOfScope: true, v1alpha1.ReasonSecretRefused: true,
 	v1alpha1.ReasonUnknownConnector: true, v1alpha1.ReasonCredentialShared: true, v1alpha1.ReasonClawMismatch: true,
-	v1alpha1.ReasonRevoked: true, v1alpha1.ReasonNetworkNotEnforced: true, v1alpha1.ReasonRuntimeClassMissing: true,
+	v1alpha1.ReasonCredentialRevoked: true, v1alpha1.ReasonNetworkNotEnforced: true, v1alpha1.ReasonRuntimeClassMissing: true,
 	v1alpha1.ReasonQuotaExceeded: true, v1alpha1.ReasonAgentFailing: true,
 }
 

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/test/fakes/control"
@@ -71,6 +73,7 @@ func New(ctx context.Context, root string, tell Teller) (*Journey, error) {
 		return nil, fmt.Errorf("no cluster: %w; set KUBECONFIG, or run hack/cluster up", err)
 	}
 	config.QPS, config.Burst = 100, 200
+	ctrllog.SetLogger(logr.Discard()) // what goes wrong is in the errors
 	scheme := clientgoscheme.Scheme
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err

@@ -15,24 +15,24 @@ const receiver = new HTTPReceiver({
 });
 const app = new App({
   receiver,
-  authorize: async () => identity,
+  authorize: () => (identity ??= whoAmI()),
   clientOptions: { retryConfig: { retries: 2, minTimeout: 200 } },
 });
 
 // One line of JSON per thing that happens, for whoever reads the log.
 const log = (event, fields = {}) => console.log(JSON.stringify({ time: new Date().toISOString(), event, ...fields }));
 
-// whoAmI asks Slack who this bot is, until Slack can be reached.
+// whoAmI asks Slack who this bot is, when the first message comes. A failure is not kept.
+let identity;
 async function whoAmI() {
   const token = process.env.SLACK_BOT_TOKEN;
-  for (;;) {
-    try {
-      const { user_id: botUserId, bot_id: botId } = await app.client.auth.test({ token });
-      return { botToken: token, botUserId, botId };
-    } catch (error) {
-      log('waiting', { error: error.data?.error ?? error.message });
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
+  try {
+    const { user_id: botUserId, bot_id: botId } = await app.client.auth.test({ token });
+    return { botToken: token, botUserId, botId };
+  } catch (error) {
+    identity = undefined;
+    log('unknown to Slack', { error: error.data?.error ?? error.message });
+    throw error;
   }
 }
 
@@ -65,6 +65,5 @@ app.message(async ({ message, client }) => {
 });
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
-const identity = await whoAmI();
 await app.start(Number(process.env.PORT ?? 8080));
-log('listening', { as: identity.botUserId });
+log('listening');

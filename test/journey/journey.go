@@ -57,7 +57,8 @@ type Journey struct {
 	Fakes  *control.Client
 	Keys   Keys
 	Tell   Teller
-	// Local says that the cluster is hack/cluster's, where everything of the story can be reached from here.
+	// Local says that the cluster is hack/cluster's, whose addresses can be reached from here, and that the
+	// fakes are in its fake internet. Elsewhere, or with CLAWSTAFF_FAKES=pod, they are a pod.
 	Local bool
 	// Ready is how long the Claw took from apply to Ready.
 	Ready time.Duration
@@ -89,7 +90,7 @@ func New(ctx context.Context, root string, tell Teller) (*Journey, error) {
 	if err := j.Client.List(ctx, &nodes, ctrlclient.HasLabels{LocalCluster}); err != nil {
 		return nil, fmt.Errorf("the cluster does not answer: %w", err)
 	}
-	j.Local = len(nodes.Items) > 0
+	j.Local = len(nodes.Items) > 0 && os.Getenv("CLAWSTAFF_FAKES") != "pod"
 	return j, nil
 }
 

@@ -194,6 +194,13 @@ func (j *Journey) targets(ctx context.Context) (targets []target, dns []string, 
 		add("evil.example", "198.51.100.66", 443, true)
 		add("slack.com, past the gateway", "198.51.100.10", 443, true)
 	} else {
+		var fakes corev1.PodList
+		if err := j.Client.List(ctx, &fakes, ctrlclient.InNamespace(fakesNamespace)); err != nil {
+			return nil, nil, err
+		}
+		for _, pod := range fakes.Items {
+			add("slack.com, past the gateway", pod.Status.PodIP, 443, true)
+		}
 		add("the internet", "1.1.1.1", 443, false)
 	}
 	for _, service := range []struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
-// upstreamCAs is the ConfigMap that the sample's organization names.
+// upstreamCAs is the ConfigMap of the fakes' authority. The sample does not name it: real providers need none.
 const upstreamCAs = "acme-upstream-cas"
 
 // Prepare makes everything of the story from nothing: what an earlier run left is removed first.
@@ -33,7 +33,7 @@ func (j *Journey) Prepare(ctx context.Context) error {
 	if err := j.trustFakes(ctx); err != nil {
 		return err
 	}
-	objects, err := j.samples()
+	objects, err := j.samples(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (j *Journey) Prepare(ctx context.Context) error {
 
 // samples are the objects of the quickstart and of the sibling, with the keys of this run and the canary.
 // The sibling comes first: a Claw's proof wants to know what it must not reach.
-func (j *Journey) samples() ([]*unstructured.Unstructured, error) {
+func (j *Journey) samples(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	quickstart, err := j.Sample("quickstart.yaml")
 	if err != nil {
 		return nil, err
@@ -73,6 +73,13 @@ func (j *Journey) samples() ([]*unstructured.Unstructured, error) {
 	objects := append(append(quickstart[:last:last], sibling...), quickstart[last])
 	for _, object := range objects {
 		switch object.GetKind() {
+		case "ClawOrganization":
+			if err := j.sandbox(ctx, object); err != nil {
+				return nil, err
+			}
+			if err := unstructured.SetNestedField(object.Object, upstreamCAs, "spec", "upstreamCAs", "configMap"); err != nil {
+				return nil, err
+			}
 		case "Secret":
 			if keys := j.Keys.secrets()[object.GetName()]; keys != nil {
 				if err := unstructured.SetNestedStringMap(object.Object, keys, "stringData"); err != nil {
@@ -87,6 +94,16 @@ func (j *Journey) samples() ([]*unstructured.Unstructured, error) {
 		}
 	}
 	return objects, nil
+}
+
+// sandbox asks for gVisor only where the cluster has it, and says so where it has not.
+func (j *Journey) sandbox(ctx context.Context, organization *unstructured.Unstructured) error {
+	_, err := j.Kube.NodeV1().RuntimeClasses().Get(ctx, "gvisor", metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	j.Tell.Say("this cluster has no RuntimeClass gvisor: the agents run in plain containers")
+	return unstructured.SetNestedField(organization.Object, "Preferred", "spec", "sandbox", "runtimeClass")
 }
 
 // trustFakes puts the fake providers' authority where the organization takes extra roots from.

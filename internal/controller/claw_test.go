@@ -100,6 +100,24 @@ func TestProof(t *testing.T) {
 	})
 }
 
+// TestWordsOfTheDead: what a gateway has said is forgotten when its pod is gone, and the next one's counts.
+func TestWordsOfTheDead(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	first := podWith(t, claw, v1alpha1.ComponentGateway)
+	remove(t, first, client.GracePeriodSeconds(0))
+	condition(t, claw, v1alpha1.ConditionGatewayReady, v1alpha1.ReasonProgressing)
+	eventually(t, func() string {
+		if words := grantOf(t, claw).Status.Gateways; len(words) != 0 {
+			return words[0].PodName + " is gone and still heard"
+		}
+		return ""
+	})
+	enforce(t, claw, gatewayPod(t, claw))
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
 func TestAgentFailing(t *testing.T) {
 	c := newCage(t)
 	c.policy()

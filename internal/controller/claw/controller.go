@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -59,14 +60,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, claw *v1alpha1.Claw) (ctrl.R
 		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
 	if waiting(applyErr) {
-		applyErr = nil // what we wait for wakes us
+		again, applyErr = waitInterval, nil
 	}
 	return ctrl.Result{RequeueAfter: again}, applyErr
 }
 
+// waitInterval is how often what is being deleted is looked for: not all of it is watched.
+const waitInterval = 5 * time.Second
+
 // waiting tells errors that end by themselves.
 func waiting(err error) bool {
-	return errors.Is(err, apply.ErrWaiting) || apierrors.HasStatusCause(err, "NamespaceTerminating")
+	return errors.Is(err, apply.ErrWaiting) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // apply makes what the facts ask for. It returns when to look again, for what no watch tells.
@@ -86,6 +90,9 @@ func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (t
 		return 0, err
 	}
 	if err := applier.Children(ctx, claw.UID, objects); err != nil {
+		return 0, err
+	}
+	if err := r.forgetDead(ctx, f); err != nil {
 		return 0, err
 	}
 	if f.hold != nil {

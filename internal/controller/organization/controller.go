@@ -120,7 +120,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, org *v1alpha1.ClawOrganizati
 		// Nothing of strangers is watched, so nothing tells that they are gone.
 		return ctrl.Result{RequeueAfter: 30 * time.Second}, nil
 	}
+	if waiting(applyErr) {
+		return ctrl.Result{RequeueAfter: waitInterval}, nil
+	}
 	return ctrl.Result{}, applyErr
+}
+
+// waitInterval is how often what is being deleted is looked for: not all of it is watched.
+const waitInterval = 5 * time.Second
+
+// waiting tells errors that end by themselves.
+func waiting(err error) bool {
+	return errors.Is(err, apply.ErrWaiting) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, facts facts) error {

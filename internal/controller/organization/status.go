@@ -1,11 +1,8 @@
 package organization
 
 import (
-	"errors"
 	"fmt"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
@@ -52,7 +49,7 @@ func judgement(org *v1alpha1.ClawOrganization, f facts, applyErr error) (reason,
 		return v1alpha1.ReasonHasClaws, fmt.Sprintf("the organization cannot go while it has Claws: delete the Claws in namespace %s", org.Cage()), true
 	case f.blocked != nil:
 		return f.blocked.reason, f.blocked.message, !f.blocked.waiting
-	case errors.Is(applyErr, apply.ErrWaiting) || apierrors.HasStatusCause(applyErr, "NamespaceTerminating"):
+	case waiting(applyErr):
 		return v1alpha1.ReasonDependencyNotReady, "waiting for what is being deleted in the namespace", false
 	case applyErr != nil:
 		return v1alpha1.ReasonApplyFailed, applyErr.Error(), false

@@ -35,7 +35,9 @@ func run() error {
 		Plan:     plan,
 		Always:   probe.Always(),
 		Routers:  probe.Routers,
-		Timeout:  time.Second,
+		// What is up answers within milliseconds, or a continent's width; what drops packets costs all of
+		// it, before every start of an agent.
+		Timeout:  600 * time.Millisecond,
 		Interval: time.Second,
 		Open:     20,
 		Waiting:  150,

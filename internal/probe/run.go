@@ -126,10 +126,34 @@ func round(ctx context.Context, c Config) findings {
 // question asks for the A record of the root: any resolver has something to say to that.
 var question = []byte{0x63, 0x6c, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1}
 
-// reach tells whether a target answers. A refusal is no answer: some networks close a door that way.
+// reach tells whether a target answers. It is tried twice, because the first packet may be lost, and the
+// kernel would send another one only after a second. A refusal is no answer: some networks close a door
+// that way.
 func reach(ctx context.Context, t Target, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	answers := make(chan bool, attempts)
+	for i := range attempts {
+		go func() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(timeout * time.Duration(i) / attempts):
+			}
+			answers <- try(ctx, t)
+		}()
+	}
+	for range attempts {
+		if <-answers {
+			return true
+		}
+	}
+	return false
+}
+
+// attempts at one target, spread over the timeout.
+const attempts = 2
+
+func try(ctx context.Context, t Target) bool {
 	network := "tcp"
 	if t.Network == DNS {
 		network = "udp"
@@ -143,7 +167,9 @@ func reach(ctx context.Context, t Target, timeout time.Duration) bool {
 	if t.Network == TCP {
 		return true
 	}
-	_ = conn.SetDeadline(time.Now().Add(timeout))
+	// The context ends a wait for an answer, too.
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	if _, err := conn.Write(question); err != nil {
 		return false
 	}

@@ -341,7 +341,7 @@ func TestShipperPrintsNobodysWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	await(t, ended, "the end of Run")
+	_ = await(t, ended, "the end of Run")
 	if got := out.String(); strings.Contains(got, "hidden") || !strings.Contains(got, `"operation":"chat.postMessage"`) || !strings.Contains(got, `"status":200`) {
 		t.Errorf("printed %s", got)
 	}

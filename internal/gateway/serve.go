@@ -246,7 +246,7 @@ func (s *session) recordHandshake(host string, conn *connector.Connector, err er
 	snap := s.p.cfg.Source.Current()
 	r := s.p.newRecord(snap, audit.PhaseDecision, conn)
 	r.Decision, r.Rule, r.Reason, r.Upstream = audit.Denied, "tls", errServerName.Error(), &audit.Upstream{Host: host}
-	s.p.append(r)
+	_, _ = s.p.append(r) // nothing follows from it
 }
 
 // recordStranger records a connection of an address that no grant named in time.
@@ -257,7 +257,7 @@ func (p *Proxy) recordStranger(peer fmt.Stringer) {
 	}
 	r := p.newRecord(snap, audit.PhaseDecision, nil)
 	r.Decision, r.Rule, r.Reason, r.Actor = audit.Denied, "address", "the connection came from an address that is not the agent's", peer.String()
-	p.append(r)
+	_, _ = p.append(r) // nothing follows from it
 }
 
 // buffered reads first what was read too early.

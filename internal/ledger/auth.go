@@ -79,6 +79,7 @@ func NewTokenReviews(config *rest.Config) (*TokenReviews, error) {
 	}, nil
 }
 
+// Authenticate implements Authenticator.
 func (t *TokenReviews) Authenticate(ctx context.Context, token string) (namespace, claw string, err error) {
 	if token == "" || len(token) > maxToken {
 		return "", "", errUnknownToken

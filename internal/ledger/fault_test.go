@@ -182,7 +182,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 			var acknowledged audit.Head
 			for range 15 {
 				lines, head := seal(t, triage, acknowledged, 1+random.IntN(5), "")
-				for err := error(errUnavailable); err != nil; {
+				for err := errUnavailable; err != nil; {
 					d.set(flaky)
 					err = s.append(batchOf(t, lines))
 					d.set(nil)

@@ -118,14 +118,15 @@ func (h *history) scan(segment io.Reader, first uint64, keep int64) (head audit.
 			}
 			return v.Head, whole, total, nil
 		}
-		if readErr != nil && !errors.Is(readErr, io.EOF) {
+		ended := errors.Is(readErr, io.EOF)
+		if readErr != nil && !ended {
 			return head, whole, total, readErr
 		}
 		if keep >= 0 && total > keep {
 			rest, err := io.Copy(io.Discard, lines)
 			return v.Head, whole, total + rest, err
 		}
-		if readErr != nil {
+		if ended {
 			return v.Head, whole, total, nil // line is empty, or was not finished
 		}
 		link, err := audit.ParseLink(line[:len(line)-1])

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -184,13 +185,13 @@ func (r *Reconciler) upstreamCA(ctx context.Context, f *facts) ([]byte, error) {
 	}
 	var cm corev1.ConfigMap
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.Settings.OperatorNamespace, Name: string(ref.ConfigMap)}, &cm)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("read the organization's roots: %w", err)
-	}
-	if err != nil {
+	if apierrors.IsNotFound(err) {
 		// Without them some providers are not believed, which is safe; and it says so in no other place.
 		f.rootsMissing = fmt.Sprintf("ConfigMap %q of the operator's namespace, with the organization's own roots, does not exist", ref.ConfigMap)
 		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the organization's roots: %w", err)
 	}
 	var text strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(cm.Data)) {

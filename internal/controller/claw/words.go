@@ -53,8 +53,11 @@ func (r *Reconciler) podGone(ctx context.Context, f facts, word v1alpha1.GrantGa
 	}
 	var pod corev1.Pod
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: f.grant.Namespace, Name: word.PodName}, &pod)
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
 		return false, fmt.Errorf("look for pod %s: %w", word.PodName, err)
 	}
-	return err != nil || string(pod.UID) != word.PodUID, nil
+	return string(pod.UID) != word.PodUID, nil
 }

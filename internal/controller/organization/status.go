@@ -13,12 +13,12 @@ func computeStatus(org *v1alpha1.ClawOrganization, f facts, applyErr error, now 
 	status := *org.Status.DeepCopy()
 	c := apply.Conditions{List: status.Conditions, Generation: org.Generation, Now: now}
 	reason, message, stalled := judgement(org, f, applyErr)
-	switch {
-	case reason == v1alpha1.ReasonReady:
+	switch reason {
+	case v1alpha1.ReasonReady:
 		status.Namespace = org.Cage()
 		c.True(v1alpha1.ConditionCageReady, reason, message)
 		c.True(v1alpha1.ConditionReady, reason, message)
-	case reason == v1alpha1.ReasonStopped || reason == v1alpha1.ReasonHasClaws:
+	case v1alpha1.ReasonStopped, v1alpha1.ReasonHasClaws:
 		status.Namespace = org.Cage()
 		c.True(v1alpha1.ConditionCageReady, v1alpha1.ReasonReady, "the cage is closed")
 		c.False(v1alpha1.ConditionReady, reason, message)

@@ -69,7 +69,12 @@ func run(m *testing.M) (int, error) {
 		cancel()
 		return 1, err
 	}
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			fmt.Fprintln(os.Stderr, "serving the webhook:", err)
+		}
+	}()
 	if err := prepare(ctx); err != nil {
 		return 1, err
 	}

@@ -50,10 +50,10 @@ func TestEmptyListsAreNamed(t *testing.T) {
 		}}, []string{"spec.selector is empty, which selects no Claw: name claws, owners or teams, or set all: true"}},
 		{"a policy for nobody there", clawPolicy("acme", func(p *v1alpha1.ClawPolicy) {
 			p.Name = "new"
-			p.Spec.Selector = v1alpha1.PolicySelector{Owners: []v1alpha1.MemberName{"eve"}, Teams: []v1alpha1.TeamName{"suport"}}
+			p.Spec.Selector = v1alpha1.PolicySelector{Owners: []v1alpha1.MemberName{"eve"}, Teams: []v1alpha1.TeamName{"helpdesk"}}
 		}), []string{
 			`spec.selector.owners[0]: "eve" is no member of ClawOrganization "acme"`,
-			`spec.selector.teams[0]: "suport" is no team of ClawOrganization "acme"`,
+			`spec.selector.teams[0]: "helpdesk" is no team of ClawOrganization "acme"`,
 		}},
 		{"a team of nobody there", organization("new", func(o *v1alpha1.ClawOrganization) {
 			o.Spec.Teams[1].Members = []v1alpha1.MemberName{"eve"}

@@ -69,7 +69,7 @@ func (t *tail) wait(ctx context.Context, patience time.Duration) (seen.Line, err
 		if line := t.now(); line.Over {
 			return line, nil
 		}
-		return seen.Line{}, fmt.Errorf("the agent's log ended before its last word (error %v); the line before is %+v", t.err, t.now())
+		return seen.Line{}, fmt.Errorf("the agent's log ended before its last word (error %w); the line before is %+v", t.err, t.now())
 	case <-timeout.C:
 		return seen.Line{}, fmt.Errorf("the agent still streams: %+v", t.now())
 	case <-ctx.Done():

@@ -14,10 +14,10 @@ import (
 
 // The sizes of the gateway's benchmark.
 const (
-	gatewayRounds  = 5
-	gatewaySeconds = 3 * time.Second
-	connections    = 32
-	perSecond      = 500
+	gatewayRounds = 5
+	gatewayTime   = 3 * time.Second
+	connections   = 32
+	perSecond     = 500
 )
 
 // arm is one way to the provider.
@@ -114,7 +114,7 @@ func (b *Bench) Floor(ctx context.Context) (pid int, stop func(), err error) {
 }
 
 func (a *arm) measure(ctx context.Context) error {
-	open, err := load.Open(ctx, a.target, connections, perSecond, gatewaySeconds)
+	open, err := load.Open(ctx, a.target, connections, perSecond, gatewayTime)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (a *arm) measure(ctx context.Context) error {
 	if a.target.Proxy == "" {
 		return nil // nobody asks how fast nothing is
 	}
-	closed, err := load.Closed(ctx, a.target, connections, gatewaySeconds)
+	closed, err := load.Closed(ctx, a.target, connections, gatewayTime)
 	if err != nil {
 		return err
 	}

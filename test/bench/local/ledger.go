@@ -54,10 +54,10 @@ func ship(ctx context.Context, dir, address string, of audit.ClawRef) (*audit.Sh
 
 // The sizes of the ledger's benchmark.
 const (
-	ledgerRounds  = 3
-	ledgerSeconds = 3 * time.Second
-	appenders     = 512 // in all
-	manyClaws     = 8
+	ledgerRounds = 3
+	ledgerTime   = 3 * time.Second
+	appenders    = 512 // in all
+	manyClaws    = 8
 )
 
 // Ledger measures how many records a second become durable, beside single appends of the same bytes to the same disk.
@@ -149,7 +149,7 @@ func appends(ctx context.Context, shippers []*audit.Shipper, n int) (perSecond f
 	var count atomic.Int64
 	failures := make([]error, n)
 	begin := time.Now()
-	end := begin.Add(ledgerSeconds)
+	end := begin.Add(ledgerTime)
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
@@ -177,7 +177,7 @@ func (b *Bench) rawAppends() (perSecond float64, err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
 	count, begin := 0, time.Now()
-	for time.Since(begin) < ledgerSeconds {
+	for time.Since(begin) < ledgerTime {
 		if _, err := file.Write(line); err != nil {
 			return 0, err
 		}

@@ -53,7 +53,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 
 func main() {
 	if filepath.Base(os.Args[0]) == netpol.PluginName { // containerd calls the CNI plugin by this name
-		netpol.PluginMain(cluster.NetworkPolicies().Socket)
+		netpol.PluginMain()
 		return
 	}
 	if len(os.Args) < 2 || strings.TrimLeft(os.Args[1], "-") == "help" || os.Args[1] == "-h" {

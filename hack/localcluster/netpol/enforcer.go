@@ -4,11 +4,10 @@ package netpol
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,37 +193,29 @@ func ports(pod *corev1.Pod) []corev1.ContainerPort {
 
 // added returns when the new pod's rules are in place; its containers start after that.
 func (e *enforcer) added(ctx context.Context, a assignment) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !e.exists(a.PodUID) { // the kubelet may hear of the pod before we do
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the API server did not tell of pod %s in time", a.PodUID)
+		case <-ticker.C:
+		}
+	}
 	e.mu.Lock()
 	err := e.addresses.put(a)
 	e.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for tick := time.NewTicker(10 * time.Millisecond); ; {
-		if err := e.apply(ctx); err != nil {
-			return err
-		}
-		if e.knows(a.Address) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New("the API server did not tell of this pod in time")
-		case <-tick.C: // the kubelet heard of the pod before we did
-		}
-	}
+	return e.apply(ctx)
 }
 
-func (e *enforcer) knows(ip netip.Addr) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.installed == nil {
-		return false
-	}
-	_, known := e.installed.Egress[ip]
-	return known
+func (e *enforcer) exists(podUID string) bool {
+	pods, err := e.pods.List(labels.Everything())
+	return err == nil && slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return string(pod.UID) == podUID })
 }
 
 // inPlace puts the table back if somebody has removed it.

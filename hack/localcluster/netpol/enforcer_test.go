@@ -3,6 +3,7 @@ package netpol
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -80,7 +81,8 @@ func (b *bench) cni(command, sandbox, uid, address string) (string, error) {
 	env := map[string]string{"CNI_COMMAND": command, "CNI_CONTAINERID": sandbox,
 		"CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=a;K8S_POD_UID=" + uid}
 	out, err := plugin(func(name string) string { return env[name] },
-		strings.NewReader(`{"cniVersion":"1.0.0","prevResult":{"cniVersion":"1.0.0","ips":[{"address":"`+address+`/32"}]}}`), b.socket)
+		strings.NewReader(fmt.Sprintf(
+			`{"cniVersion":"1.0.0","socket":%q,"prevResult":{"cniVersion":"1.0.0","ips":[{"address":"%s/32"}]}}`, b.socket, address)))
 	return string(out), err
 }
 
@@ -138,6 +140,22 @@ func TestAnAddressFollowsItsSandbox(t *testing.T) {
 	}
 }
 
+func TestAStrangerTakesNoAddress(t *testing.T) {
+	b := newBench(t)
+	b.pod(t, "one", "uid-1")
+	if _, err := b.cni("ADD", "sandbox-1", "uid-1", "10.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no need to wait for what never comes
+	if err := b.added(ctx, assignment{Sandbox: "x", PodUID: "nobody's", Address: netip.MustParseAddr("10.0.0.1")}); err == nil {
+		t.Error("a pod that the API does not know is let in")
+	}
+	if got := b.addresses.of("uid-1"); len(got) != 1 {
+		t.Errorf("the pod that had the address now has %v", got)
+	}
+}
+
 func TestAPodThatTheAPIHasForgottenIsCutOff(t *testing.T) {
 	b := newBench(t)
 	b.pod(t, "one", "uid-1")
@@ -189,10 +207,10 @@ func FuzzPlugin(f *testing.F) {
 	f.Add(`{"prevResult":{"ips":[{"address":"10.0.0.1/32"}]}}`)
 	f.Add(`{"prevResult":{"ips":[{"address":"fe80::1/64"}]}}`)
 	f.Add(`{"prevResult":null}`)
-	f.Add(`{}`)
+	f.Add(`{"socket":"/nobody"}`)
 	f.Fuzz(func(t *testing.T, stdin string) {
 		env := map[string]string{"CNI_COMMAND": "ADD", "CNI_ARGS": "K8S_POD_UID=u"}
-		if _, err := plugin(func(name string) string { return env[name] }, strings.NewReader(stdin), "/nobody"); err == nil {
+		if _, err := plugin(func(name string) string { return env[name] }, strings.NewReader(stdin)); err == nil {
 			t.Error("a pod starts without rules")
 		}
 	})

@@ -24,8 +24,8 @@ const PluginName = "clawstaff-netpol"
 const cniVersion = "1.0.0"
 
 // PluginMain speaks the CNI protocol: environment and standard input in, standard output out.
-func PluginMain(socket string) {
-	out, err := plugin(os.Getenv, os.Stdin, socket)
+func PluginMain() {
+	out, err := plugin(os.Getenv, os.Stdin)
 	if err != nil {
 		out, _ = json.Marshal(map[string]any{"cniVersion": cniVersion, "code": 100, "msg": err.Error()})
 	}
@@ -35,20 +35,25 @@ func PluginMain(socket string) {
 	}
 }
 
-func plugin(env func(string) string, stdin io.Reader, socket string) ([]byte, error) {
+// pluginConfig is what stands in the CNI file, and what the runtime adds to it.
+type pluginConfig struct {
+	Socket     string          `json:"socket"` // the enforcer's
+	PrevResult json.RawMessage `json:"prevResult"`
+}
+
+func plugin(env func(string) string, stdin io.Reader) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	sandbox := env("CNI_CONTAINERID")
-	switch command := env("CNI_COMMAND"); command {
-	case "VERSION":
+	command, sandbox := env("CNI_COMMAND"), env("CNI_CONTAINERID")
+	if command == "VERSION" {
 		return json.Marshal(map[string]any{"cniVersion": cniVersion, "supportedVersions": []string{cniVersion}})
+	}
+	var config pluginConfig
+	if err := json.NewDecoder(stdin).Decode(&config); err != nil {
+		return nil, fmt.Errorf("reading the CNI configuration: %w", err)
+	}
+	switch command {
 	case "ADD":
-		var config struct {
-			PrevResult json.RawMessage `json:"prevResult"`
-		}
-		if err := json.NewDecoder(stdin).Decode(&config); err != nil {
-			return nil, err
-		}
 		address, err := addressIn(config.PrevResult)
 		if err != nil {
 			return nil, err
@@ -57,10 +62,10 @@ func plugin(env func(string) string, stdin io.Reader, socket string) ([]byte, er
 		if uid == "" {
 			return nil, errors.New("CNI_ARGS has no K8S_POD_UID")
 		}
-		return config.PrevResult, call(ctx, http.MethodPost, socket, assignment{Sandbox: sandbox, PodUID: uid, Address: address})
+		return config.PrevResult, call(ctx, http.MethodPost, config.Socket, assignment{Sandbox: sandbox, PodUID: uid, Address: address})
 	case "DEL":
 		// An enforcer that is away must not keep a dead sandbox alive; its address is overwritten when it is given out again.
-		_ = call(ctx, http.MethodDelete, socket, assignment{Sandbox: sandbox})
+		_ = call(ctx, http.MethodDelete, config.Socket, assignment{Sandbox: sandbox})
 		return nil, nil
 	case "CHECK":
 		return nil, nil

@@ -23,7 +23,8 @@ var files embed.FS
 type place struct {
 	NodeName, NodeIP, ClusterDomain, PodCIDR, DNSServiceIP, APIServer string
 	CNINetwork, CgroupRoot, PauseImage, CoreDNSImage, StorageProvider string
-	State, PKI, CNIPlugins, NetpolPlugin, ContainerdSocket            string
+	State, PKI, CNIPlugins, NetpolPlugin, NetpolSocket                string
+	ContainerdSocket                                                  string
 	Internet                                                          []internetName
 }
 
@@ -37,7 +38,7 @@ func newPlace() place {
 		CNINetwork: layout.CNINetwork, CgroupRoot: layout.CgroupRoot, PauseImage: layout.PauseImage,
 		CoreDNSImage: layout.CoreDNSImage, StorageProvider: layout.StorageProvider,
 		State: layout.State(), PKI: pki.Dir(), CNIPlugins: build.CNIDir(), NetpolPlugin: netpol.PluginName,
-		ContainerdSocket: layout.ContainerdSocket(),
+		NetpolSocket: NetworkPolicies().Socket, ContainerdSocket: layout.ContainerdSocket(),
 	}
 	for _, host := range layout.InternetHosts {
 		names := strings.ReplaceAll(strings.Join(host.Names, "|"), ".", `\.`)

@@ -77,7 +77,7 @@ func refresh(ctx context.Context, log Log, programs map[string]string) error {
 	if len(outdated) > 0 {
 		slices.Sort(outdated)
 		log("it runs older versions of %s; loading new images, but new daemons need a `down` first", strings.Join(outdated, ", "))
-		if err := installPrograms(programs); err != nil {
+		if err := build.LinkAll(layout.In("bin"), programs); err != nil {
 			return err
 		}
 		if err := loadImages(ctx, programs); err != nil {

@@ -29,7 +29,7 @@ lint: ## Run the linters, import rules included
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster (they use a real API server)
-	KUBEBUILDER_ASSETS="$$(hack/cluster assets)" go test ./api/... ./cmd/... ./internal/... ./test/cel/...
+	KUBEBUILDER_ASSETS="$$(hack/cluster assets)" go test ./api/... ./cmd/... ./internal/... ./test/bench/... ./test/cel/... ./test/docs/...
 
 .PHONY: test
 test: unit test-e2e ## Run all tests; installs and starts what they need

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/internal/pki"
+	"github.com/clawstaff/clawstaff/internal/probe"
 )
 
 func grantOf(t *testing.T, claw *v1alpha1.Claw) *v1alpha1.ClawGrant {
@@ -286,6 +289,77 @@ func TestTamperedKeys(t *testing.T) {
 		get(t, set)
 		if set.Spec.Template.Annotations["clawstaff.dev/identity"] == identity {
 			return "the agent keeps the old ones"
+		}
+		return ""
+	})
+}
+
+// TestProbePlan: what an agent is probed against is what this cluster really has, and a sibling.
+func TestProbePlan(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	sibling := c.running("sibling")
+	claw := c.claw("triage")
+	gatewayPod(t, claw)
+	plan := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.ProbeName(claw.Name)}}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName(sibling.Name)}}
+	get(t, service)
+	eventually(t, func() string {
+		if !get(t, plan) {
+			return "there is no plan"
+		}
+		p, err := probe.ParsePlan(plan.Data[cage.KeyProbePlan])
+		if err != nil {
+			return err.Error()
+		}
+		found := map[string]bool{}
+		for _, f := range p.Forbidden {
+			found[f.Name] = true
+			if f.Name == "a sibling's gateway" && f.Address.Addr().String() != service.Spec.ClusterIP {
+				return "the sibling is at " + f.Address.String()
+			}
+		}
+		for _, name := range []string{"the API server", "the gateway's inbound port", "the gateway's health port", "a sibling's gateway"} {
+			if !found[name] {
+				return name + " is not probed: " + plan.Data[cage.KeyProbePlan]
+			}
+		}
+		if len(p.NodePorts) == 0 {
+			return "the API server's port is not tried on the node"
+		}
+		return ""
+	})
+}
+
+// TestUpstreamCAs: an organization's own roots reach its gateways, whenever they come, and nothing else
+// of what lies beside them does.
+func TestUpstreamCAs(t *testing.T) {
+	roots := "roots-" + rand.String(5)
+	c := newCage(t, func(o *v1alpha1.ClawOrganization) {
+		o.Spec.UpstreamCAs = &v1alpha1.ConfigMapReference{ConfigMap: v1alpha1.ObjectName(roots)}
+	})
+	c.policy()
+	claw := c.running("triage")
+	eventually(t, func() string {
+		get(t, claw)
+		if !strings.Contains(brief(claw.Status.Conditions), roots) {
+			return "nobody is told that the roots are missing"
+		}
+		return ""
+	})
+	ca, err := pki.NewCA("corporate", time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: roots},
+		Data:       map[string]string{"ca.crt": "# ours\n" + string(ca.Cert)},
+	})
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
+	eventually(t, func() string {
+		get(t, secret)
+		if string(secret.Data[cage.KeyUpstreamCA]) != string(ca.Cert) {
+			return "the gateway does not have the roots"
 		}
 		return ""
 	})

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -14,8 +15,14 @@ type Conditions struct {
 	Now        time.Time
 }
 
+// maxMessage keeps an object small, whatever an error has to say.
+const maxMessage = 4096
+
 // Set sets one condition.
 func (c *Conditions) Set(kind string, status metav1.ConditionStatus, reason, message string) {
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
+	}
 	meta.SetStatusCondition(&c.List, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: c.Generation, LastTransitionTime: metav1.NewTime(c.Now),

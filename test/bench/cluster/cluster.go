@@ -167,7 +167,9 @@ func (b *Bench) clean(ctx context.Context) error {
 	if err := b.remove(ctx, names...); err != nil {
 		return err
 	}
-	return b.Client.DeleteAllOf(ctx, &corev1.Pod{}, ctrlclient.InNamespace(bareSpace), ctrlclient.GracePeriodSeconds(0))
+	return errors.Join(
+		b.Client.DeleteAllOf(ctx, &corev1.Pod{}, ctrlclient.InNamespace(bareSpace), ctrlclient.GracePeriodSeconds(0)),
+		b.Client.DeleteAllOf(ctx, &corev1.PersistentVolumeClaim{}, ctrlclient.InNamespace(bareSpace)))
 }
 
 // silence is a journey.Teller that tells nobody.

@@ -34,6 +34,11 @@ const usage = `hack/cluster: a real Kubernetes cluster on this machine, without 
 
 Programs are built once and kept in the user's cache directory. Everything else is below /var/lib/clawstaff-cluster;
 the daemons' logs are in its directory logs. CLAWSTAFF_CLUSTER_DIR changes the place.
+
+Its own tests, in hack/localcluster:
+  go -C hack/localcluster test ./...                                             the parts
+  go -C hack/localcluster test -tags cluster -count=1 ./test/conformance         NetworkPolicies, on the running cluster
+  go -C hack/localcluster test -tags recovery -count=1 ./test/recovery           up from any state, down to nothing; ends the cluster
 `
 
 // commands are the subcommands; those that usage does not name are the cluster's own daemons.

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
@@ -182,4 +183,11 @@ func (j *Journey) Running(ctx context.Context) bool {
 	var c v1alpha1.Claw
 	err := j.Client.Get(ctx, ctrlclient.ObjectKey{Namespace: Namespace, Name: Claw}, &c)
 	return err == nil && c.Spec.State != v1alpha1.ClawRevoked && meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// Touch has the manager look at a Claw again.
+func (j *Journey) Touch(ctx context.Context, claw string) error {
+	object := &v1alpha1.Claw{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: claw}}
+	return j.Client.Patch(ctx, object, ctrlclient.RawPatch("application/merge-patch+json",
+		fmt.Appendf(nil, `{"metadata":{"annotations":{"journey.example/touched":%q}}}`, time.Now().Format(time.RFC3339Nano))))
 }

@@ -36,9 +36,13 @@ func (j *Journey) Write(ctx context.Context, claw, user, channel, text string) (
 		return provider.Receipt{}, err
 	}
 	var receipt provider.Receipt
-	// Slack tries again, too, when nobody takes its call: for a moment after a gateway was replaced.
+	// Slack tries again, too, when nobody takes its call: for a moment after a gateway was replaced, or
+	// while nothing can be recorded.
 	err = j.Eventually(ctx, 15*time.Second, "the gateway to take Slack's event", func(ctx context.Context) error {
 		receipt, err = j.Fakes.Deliver(ctx, delivery)
+		if err == nil && receipt.Status >= 500 {
+			err = fmt.Errorf("it answers %d %q", receipt.Status, receipt.Body)
+		}
 		return err
 	})
 	if err != nil {

@@ -7,10 +7,6 @@ import (
 	"regexp"
 	"strings"
 
-	logsv1 "go.opentelemetry.io/proto/otlp/logs/v1"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/clawstaff/clawstaff/internal/audit"
 )
 
@@ -27,28 +23,20 @@ type batch struct {
 func (b *batch) first() audit.Link { return b.links[0] }
 func (b *batch) last() audit.Link  { return b.links[len(b.links)-1] }
 
-// decode reads an OTLP/HTTP body. LogsData has the wire format of ExportLogsServiceRequest.
+// decode reads an OTLP/HTTP body.
 func decode(contentType string, body []byte) (*batch, error) {
-	var data logsv1.LogsData
+	var lines []string
 	media, _, err := mime.ParseMediaType(contentType)
 	switch {
 	case err == nil && media == "application/x-protobuf":
-		err = proto.Unmarshal(body, &data)
+		lines, err = protobufLines(body)
 	case err == nil && media == "application/json":
-		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(body, &data)
+		lines, err = jsonLines(body)
 	default:
 		return nil, fmt.Errorf("%w: content type %q; send application/x-protobuf or application/json", errInvalid, contentType)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	var lines []string
-	for _, resource := range data.ResourceLogs {
-		for _, scope := range resource.GetScopeLogs() {
-			for _, record := range scope.GetLogRecords() {
-				lines = append(lines, record.GetBody().GetStringValue())
-			}
-		}
 	}
 	return newBatch(lines)
 }

@@ -48,7 +48,7 @@ func (j *Journey) startLocalFakes(ctx context.Context) (func(), error) {
 		_ = lock.Close()
 	}
 	j.Fakes = &control.Client{URL: "http://" + localControl, HTTP: &http.Client{Timeout: time.Minute}}
-	ready, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ready, cancel := context.WithTimeout(ctx, 3*time.Minute) // hack/cluster may have to be built first
 	defer cancel()
 	if err := j.Fakes.Ready(ready); err != nil {
 		stop()

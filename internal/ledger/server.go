@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -21,6 +22,9 @@ const (
 	maxBody = 8 << 20
 	// maxBodies is how much of bodies may be in memory at once.
 	maxBodies = 64 << 20
+	// maxOfOne is how many requests of one Claw are served at once. Its gateway has one batch under way, and perhaps
+	// some it has given up waiting for.
+	maxOfOne = 4
 	// requestTimeout bounds what a request waits for, beside the disk.
 	requestTimeout = 10 * time.Second
 )
@@ -31,11 +35,14 @@ type Server struct {
 	who    Authenticator
 	bodies *semaphore.Weighted
 	mux    *http.ServeMux
+
+	mu     sync.Mutex
+	served map[string]int // requests under way, by Claw
 }
 
 // NewServer serves store to the gateways that who knows.
 func NewServer(store *Store, who Authenticator) *Server {
-	s := &Server{store: store, who: who, bodies: semaphore.NewWeighted(maxBodies), mux: http.NewServeMux()}
+	s := &Server{store: store, who: who, bodies: semaphore.NewWeighted(maxBodies), mux: http.NewServeMux(), served: map[string]int{}}
 	s.mux.HandleFunc("POST /v1/logs", s.appendRecords)
 	s.mux.HandleFunc("GET /v1/claws/{namespace}/{name}/head", s.getHead)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -53,10 +60,14 @@ func (s *Server) appendRecords(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	namespace, claw, err := s.caller(ctx, r)
+	if err == nil {
+		err = s.enter(namespace + "/" + claw)
+	}
 	if err != nil {
 		refuse(w, r, err)
 		return
 	}
+	defer s.leave(namespace + "/" + claw)
 	if r.Header.Get("Content-Encoding") != "" {
 		http.Error(w, "send the body as it is: no Content-Encoding is supported", http.StatusUnsupportedMediaType)
 		return
@@ -102,10 +113,14 @@ func (s *Server) getHead(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	namespace, claw, err := s.caller(ctx, r)
+	if err == nil {
+		err = s.enter(namespace + "/" + claw)
+	}
 	if err != nil {
 		refuse(w, r, err)
 		return
 	}
+	defer s.leave(namespace + "/" + claw)
 	asked := audit.ClawRef{Namespace: r.PathValue("namespace"), Name: r.PathValue("name"), UID: r.URL.Query().Get("uid")}
 	if asked.Namespace != namespace || asked.Name != claw {
 		refuse(w, r, &notYours{caller: namespace + "/" + claw, asked: asked.Namespace + "/" + asked.Name})
@@ -127,6 +142,28 @@ func (s *Server) caller(ctx context.Context, r *http.Request) (namespace, claw s
 		return "", "", errUnknownToken
 	}
 	return s.who.Authenticate(ctx, token)
+}
+
+// errBusy means that a Claw asks for more at once than is its share.
+var errBusy = errors.New("too many requests of this Claw at once")
+
+// enter takes one of a Claw's places: what one gateway's token is used for must leave room for everybody else.
+func (s *Server) enter(claw string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.served[claw] >= maxOfOne {
+		return errBusy
+	}
+	s.served[claw]++
+	return nil
+}
+
+func (s *Server) leave(claw string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.served[claw]--; s.served[claw] == 0 {
+		delete(s.served, claw)
+	}
 }
 
 // notYours means that a gateway asked for another Claw's history.
@@ -153,6 +190,8 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusConflict
 	case errors.Is(err, errInvalid):
 		status = http.StatusBadRequest
+	case errors.Is(err, errBusy):
+		status = http.StatusTooManyRequests
 	case unavailable(err), errors.Is(err, errNoAuthority):
 		status = http.StatusServiceUnavailable
 	}

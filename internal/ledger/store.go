@@ -20,6 +20,10 @@ const defaultSegmentSize = 16 << 20
 // idleAfter is how long a history stays open after its last use.
 const idleAfter = 10 * time.Minute
 
+// maxOpen is how many histories of one Claw are open at once. A Claw has one; those of its name that are gone are read
+// again now and then, and the UID of a history is its sender's word.
+const maxOpen = 8
+
 // Store is the data directory: NAMESPACE/CLAW/UID/FIRST-RECORD.jsonl.
 type Store struct {
 	dir         string
@@ -95,6 +99,9 @@ func (s *Store) acquire(claw audit.ClawRef) (*openHistory, error) {
 	s.sweep(time.Now())
 	h := s.histories[claw]
 	if h == nil {
+		if err := s.makeRoom(claw); err != nil {
+			return nil, err
+		}
 		h = &openHistory{history: &history{
 			disk: s.disk, claw: claw, segmentSize: s.segmentSize,
 			dir: filepath.Join(s.dir, claw.Namespace, claw.Name, claw.UID),
@@ -124,6 +131,30 @@ func (s *Store) sweep(now time.Time) {
 			delete(s.histories, claw)
 		}
 	}
+}
+
+// makeRoom closes the history of a Claw's name that was not used for longest, if too many are open.
+func (s *Store) makeRoom(claw audit.ClawRef) error {
+	open := 0
+	var oldest *openHistory
+	for other, h := range s.histories {
+		if other.Namespace != claw.Namespace || other.Name != claw.Name {
+			continue
+		}
+		open++
+		if h.users == 0 && (oldest == nil || h.used.Before(oldest.used)) {
+			oldest = h
+		}
+	}
+	switch {
+	case open < maxOpen:
+		return nil
+	case oldest == nil:
+		return fmt.Errorf("%w: too many histories of this Claw are in use", errUnavailable)
+	}
+	oldest.shut()
+	delete(s.histories, oldest.claw)
+	return nil
 }
 
 // unavailable reports whether trying again later can help.

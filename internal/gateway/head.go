@@ -163,6 +163,9 @@ func (h *head) framing() error {
 	for _, f := range h.fields {
 		switch f.name {
 		case "host":
+			if strings.ContainsAny(f.value, " \t") {
+				return malformed(http.StatusBadRequest, "the Host header has a space in it")
+			}
 			hasHost, h.host = f.value != "", strings.ToLower(f.value)
 		case "content-length":
 			n, err := strconv.ParseUint(f.value, 10, 62)

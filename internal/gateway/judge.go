@@ -40,7 +40,7 @@ func (p *Proxy) watchDone(done <-chan struct{}) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.watched[done]; ok || p.closing {
+	if _, ok := p.watched[done]; ok {
 		return
 	}
 	p.watched[done] = struct{}{}
@@ -48,7 +48,7 @@ func (p *Proxy) watchDone(done <-chan struct{}) {
 		select {
 		case <-done:
 			p.judgeAll(done)
-		case <-p.closed:
+		case <-p.ended: // not closed: what is under way at a shutdown can be revoked like anything else
 		}
 		p.mu.Lock()
 		delete(p.watched, done)

@@ -94,7 +94,9 @@ type Proxy struct {
 	watched   map[<-chan struct{}]struct{}
 	listeners map[net.Listener]struct{}
 	closing   bool
-	closed    chan struct{}
+	closed    chan struct{} // nothing new is begun
+	ended     chan struct{} // and nothing is under way
+	end       sync.Once
 	running   sync.WaitGroup
 }
 
@@ -140,6 +142,7 @@ func NewProxy(cfg Config) *Proxy {
 		watched:   map[<-chan struct{}]struct{}{},
 		listeners: map[net.Listener]struct{}{},
 		closed:    make(chan struct{}),
+		ended:     make(chan struct{}),
 	}
 }
 
@@ -221,6 +224,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 		p.cutAll("the gateway is shutting down")
 		<-done
 	}
+	p.end.Do(func() { close(p.ended) })
 	p.upstream.closeIdle()
 	return ctx.Err()
 }

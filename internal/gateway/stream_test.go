@@ -448,6 +448,29 @@ func TestUpstreamCertificate(t *testing.T) {
 	}
 }
 
+// A gateway that is ending, and waits for what is under way, is told of a revocation and obeys.
+func TestRevocationDuringShutdown(t *testing.T) {
+	w := newWorld(t)
+	events := w.streams()
+	_, r := w.open(w.client(), askModel, jsonType, modelBody)
+	events <- "data\n"
+	if _, err := r.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- w.proxy.Shutdown(ctx) }()
+	<-w.proxy.closed
+	w.source.set(true, func(s *state.Snapshot) { s.Grant.State = v1alpha1.GrantRevoked })
+	if o := w.wait("outcome", isOutcome); !strings.HasPrefix(o.Reason, "cut: ") {
+		t.Errorf("outcome %+v", o)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShutdown(t *testing.T) {
 	w := newWorld(t)
 	events := w.streams()

@@ -116,7 +116,8 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 	case <-ctx.Done():
 	case <-base.Done():
 	}
-	stopping, cancel := context.WithTimeout(context.Background(), drain)
+	// Once a part of the gateway has failed nothing is waited for: a revocation might not be heard of any more.
+	stopping, cancel := context.WithTimeout(base, drain)
 	defer cancel()
 	server.shutdown(stopping)
 	_ = proxy.Shutdown(stopping)

@@ -109,9 +109,10 @@ func sum(numbers []int) (total int) {
 // cuts revokes n Claws, a few of which are prepared at a time. around is called around the revocations of each few.
 func (b *Bench) cuts(ctx context.Context, what string, n int, around func(context.Context, func() error) error) ([]cut, error) {
 	var all []cut
+	gone := func() error { return nil }
 	for len(all) < n {
 		names, err := b.hire(ctx, min(atOnce, n-len(all)), "revoked", true)
-		if err != nil {
+		if err := errors.Join(err, gone()); err != nil { // the last ones leave while these come, but not while these are measured
 			return nil, err
 		}
 		logs := map[string]*tail{}
@@ -136,11 +137,16 @@ func (b *Bench) cuts(ctx context.Context, what string, n int, around func(contex
 		b.say("revoke %s: %d of %d, so far p50 %s, slowest %s", what, len(all), n,
 			stats.Round(stats.Percentile(stats.Each(all, func(c cut) time.Duration { return c.toAgent }), 50)),
 			stats.Round(stats.Percentile(stats.Each(all, func(c cut) time.Duration { return c.toAgent }), 100)))
-		if err := b.remove(ctx, names...); err != nil {
-			return nil, err
-		}
+		gone = b.leave(ctx, names)
 	}
-	return all, nil
+	return all, gone()
+}
+
+// leave removes Claws in the background; gone waits until they are.
+func (b *Bench) leave(ctx context.Context, names []string) (gone func() error) {
+	result := make(chan error, 1)
+	go func() { result <- b.remove(ctx, names...) }()
+	return func() error { return <-result }
 }
 
 // cut revokes one Claw that streams.

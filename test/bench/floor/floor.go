@@ -68,12 +68,13 @@ func (p *Proxy) serve(conn net.Conn) {
 		return
 	}
 	inner := tls.Server(conn, config)
-	for reader := bufio.NewReader(inner); p.pass(inner, reader, host) == nil; {
+	reader, writer := bufio.NewReader(inner), bufio.NewWriter(inner)
+	for p.pass(writer, reader, host) == nil {
 	}
 }
 
 // pass passes one request on, and its answer back.
-func (p *Proxy) pass(conn net.Conn, reader *bufio.Reader, host string) error {
+func (p *Proxy) pass(writer *bufio.Writer, reader *bufio.Reader, host string) error {
 	request, err := http.ReadRequest(reader)
 	if err != nil {
 		return err
@@ -85,7 +86,10 @@ func (p *Proxy) pass(conn net.Conn, reader *bufio.Reader, host string) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	response.Proto, response.ProtoMajor, response.ProtoMinor = "HTTP/1.1", 1, 1
-	return response.Write(conn)
+	if err := response.Write(writer); err != nil {
+		return err
+	}
+	return writer.Flush()
 }
 
 func (p *Proxy) leaf(host string) (*tls.Config, error) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/clawstaff/clawstaff/internal/pki"
@@ -36,6 +37,11 @@ func Serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	stop, err := profile(args[0])
+	if err != nil {
+		return err
+	}
+	defer stop()
 	fmt.Println(listener.Addr())
 	ended := make(chan error, 1)
 	go func() { ended <- roles[args[0]](args[1], args[2:], listener) }()
@@ -44,6 +50,25 @@ func Serve(args []string) error {
 		ended <- nil
 	}()
 	return <-ended
+}
+
+// profile writes a CPU profile of a role into the directory that BENCH_PROFILE names, if it does.
+func profile(role string) (stop func(), err error) {
+	dir := os.Getenv("BENCH_PROFILE")
+	if dir == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", role, os.Getpid())))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}, nil
 }
 
 // Bench is a place to measure in. Make it with New.

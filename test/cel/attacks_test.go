@@ -7,17 +7,21 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
 
 // attack is something nobody may do in a cage, whatever RBAC gives them.
@@ -142,9 +146,41 @@ func attacks() []attack {
 		{"create a ConfigMap where the manager's will be", create(&corev1.ConfigMap{ObjectMeta: in("next-probe")})},
 		{"create a ConfigMap with an owner", create(&corev1.ConfigMap{ObjectMeta: owned(in("rogue"))})},
 		{"create a Claw with an owner", create(claw(func(c *v1alpha1.Claw) { c.ObjectMeta = owned(in("rogue")) }))},
+		// What a Service or a claim can be made to point to, and what can starve or stop a pod, without touching it.
+		{"create an EndpointSlice of the gateway's Service", create(&discoveryv1.EndpointSlice{ObjectMeta: labelled(in("rogue"), discoveryv1.LabelServiceName, "triage-gateway"),
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"203.0.113.66"}}}})},
+		{"create Endpoints of the gateway's Service", create(&corev1.Endpoints{ObjectMeta: in("triage-gateway"), //nolint:staticcheck // still served, so still an attack
+			Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "203.0.113.66"}}}}})}, //nolint:staticcheck // as above
+		{"create a Lease", create(&coordinationv1.Lease{ObjectMeta: in("rogue")})},
+		{"create a ResourceQuota", create(&corev1.ResourceQuota{ObjectMeta: in("rogue"), Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}}})},
+		{"create a LimitRange", create(&corev1.LimitRange{ObjectMeta: in("rogue")})},
+		{"create a PodDisruptionBudget", create(&policyv1.PodDisruptionBudget{ObjectMeta: in("rogue")})},
+		{"create a PodTemplate", create(&corev1.PodTemplate{ObjectMeta: in("rogue"), Template: template()})},
+		{"create a CronJob", create(&batchv1.CronJob{ObjectMeta: in("rogue"), Spec: batchv1.CronJobSpec{Schedule: "* * * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: finite(template())}}}})},
+		{"create a ReplicationController", create(&corev1.ReplicationController{ObjectMeta: in("rogue"), Spec: corev1.ReplicationControllerSpec{Selector: map[string]string{"app": "x"}, Template: new(template())}})},
+		{"forge a pod's status", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.Status().Patch(ctx, gatewayPod.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Running","podIP":"10.0.0.66","podIPs":[{"ip":"10.0.0.66"}]}}`)))
+		}},
+		{"resize a pod", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.SubResource("resize").Patch(ctx, gatewayPod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType,
+				[]byte(`{"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":"9"}}}]}}`)))
+		}},
+		{"apply a NetworkPolicy as the manager's field manager", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.Apply(ctx, networkingv1ac.NetworkPolicy("clawstaff-default-deny", cage).WithLabels(map[string]string{"a": "b"}),
+				client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
+		}},
+		{"apply a Claw without the finalizer as the manager's field manager", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.Apply(ctx, v1alpha1ac.Claw("kept", cage).WithFinalizers(), client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
+		}},
 		{"create an Event", create(&corev1.Event{ObjectMeta: in("rogue"), InvolvedObject: corev1.ObjectReference{Namespace: cage}})},
 		{"write the status of a Claw", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
 			return c.Status().Patch(ctx, &v1alpha1.Claw{ObjectMeta: in("kept")}, client.RawPatch(types.MergePatchType, []byte(`{"status":{"state":"Active"}}`)))
+		}},
+		{"write the status of a credential", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.Status().Patch(ctx, &v1alpha1.ClawCredential{ObjectMeta: in("kept")}, client.RawPatch(types.MergePatchType, []byte(`{"status":{"clawUID":"1"}}`)))
+		}},
+		{"write the status of a policy", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.Status().Patch(ctx, &v1alpha1.ClawPolicy{ObjectMeta: in("kept")}, client.RawPatch(types.MergePatchType, []byte(`{"status":{"selectedClaws":1}}`)))
 		}},
 		{"take the finalizer off a Claw", patch(&v1alpha1.Claw{ObjectMeta: in("kept")}, `{"metadata":{"finalizers":null}}`)},
 		{"give a Claw an owner", patch(&v1alpha1.Claw{ObjectMeta: in("kept")}, `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"1"}]}}`)},

@@ -7,10 +7,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/testing/chart"
 )
 
@@ -36,7 +38,8 @@ func pod(name string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: in(name), Spec: corev1.PodSpec{
 		ServiceAccountName: "triage-gateway",
 		SecurityContext:    &corev1.PodSecurityContext{RunAsNonRoot: &nonRoot, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
-		Containers: []corev1.Container{{Name: "c", Image: "i", SecurityContext: &corev1.SecurityContext{
+		Containers: []corev1.Container{{Name: "c", Image: "i", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m")}}, SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &escalate, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		}}},
 	}}
@@ -84,8 +87,17 @@ func grant(name string) *v1alpha1.ClawGrant {
 // A cage holds though the attacker may do everything there by RBAC, and though manager and webhook are away.
 func TestClosedCage(t *testing.T) {
 	children(t)
-	kept := claw(func(c *v1alpha1.Claw) { c.Name, c.Finalizers = "kept", []string{v1alpha1.Finalizer} })
-	if err := as(chart.ManagerUser).Create(t.Context(), kept); client.IgnoreAlreadyExists(err) != nil {
+	for _, kept := range []client.Object{
+		claw(named("kept")),
+		credential(func(c *v1alpha1.ClawCredential) { c.Name = "kept" }),
+		clawPolicy(func(p *v1alpha1.ClawPolicy) { p.Name = "kept" }),
+	} {
+		if err := as(chart.ManagerUser).Create(t.Context(), kept); client.IgnoreAlreadyExists(err) != nil {
+			t.Fatal(err)
+		}
+	}
+	finalizer := v1alpha1ac.Claw("kept", cage).WithFinalizers(v1alpha1.Finalizer)
+	if err := as(chart.ManagerUser).Apply(t.Context(), finalizer, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range attacks() {

@@ -44,7 +44,7 @@ func (rule FieldRule) checkList(list []byte, field string) error {
 	if list[0] != '[' {
 		return fmt.Errorf("%s: not a list", rule.Path)
 	}
-	for _, element := range elementsOf(list) {
+	for element := range elementsOf(list) {
 		if element[0] != '{' {
 			return fmt.Errorf("%s: not a list of objects", rule.Path)
 		}

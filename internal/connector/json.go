@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"unicode/utf8"
 )
 
@@ -16,6 +17,7 @@ import (
 const (
 	maxDepth = 64
 	maxKey   = 1024
+	maxKeys  = 4096 // of one object: each takes far more memory than it has bytes
 )
 
 // member is one key and its value in an object.
@@ -55,17 +57,15 @@ func membersOf(value []byte) []member {
 	return members
 }
 
-// elementsOf returns the elements of a value that is part of a checked document; nil if it is no list.
-func elementsOf(value []byte) [][]byte {
-	if len(value) == 0 || value[0] != '[' {
-		return nil
+// elementsOf goes through the elements of a value that is part of a checked document; there are none if it is no list.
+// It does not gather them: a list of digits would become twelve times as large.
+func elementsOf(value []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if len(value) > 0 && value[0] == '[' {
+			s := scanner{data: value, checked: true}
+			_ = s.array(0, yield)
+		}
 	}
-	var elements [][]byte
-	s := scanner{data: value, checked: true}
-	if s.array(0, &elements) != nil {
-		return nil
-	}
-	return elements
 }
 
 // textOf decodes a value that is part of a checked document; ok is false if it is no string.
@@ -179,14 +179,21 @@ func (s *scanner) unique(key string, mine int, seen map[string]bool) (map[string
 			seen[k] = true
 		}
 	}
-	if seen[key] {
+	switch {
+	case seen[key]:
 		return nil, errors.New("a key is there twice")
+	case len(seen) == maxKeys:
+		return nil, errors.New("an object has too many keys")
 	}
 	seen[key] = true
 	return seen, nil
 }
 
-func (s *scanner) array(depth int, keep *[][]byte) error {
+// errEnough means that whoever looks at a list has seen enough of it.
+var errEnough = errors.New("enough")
+
+// array reads a list, and shows its elements where it is told to.
+func (s *scanner) array(depth int, show func([]byte) bool) error {
 	s.pos++
 	s.space()
 	if s.peek() == ']' {
@@ -198,8 +205,8 @@ func (s *scanner) array(depth int, keep *[][]byte) error {
 		if err := s.value(depth + 1); err != nil {
 			return err
 		}
-		if keep != nil {
-			*keep = append(*keep, s.data[start:s.pos])
+		if show != nil && !show(s.data[start:s.pos]) {
+			return errEnough
 		}
 		if done, err := s.next(']'); done || err != nil {
 			return err

@@ -148,7 +148,13 @@ func bodyKind(contentType string) (BodyKind, error) {
 	}
 }
 
+// maxForm is how large a form may be: it is written anew, and may grow threefold by that.
+const maxForm = 1 << 20
+
 func (c *Connector) readForm(call *Call, body []byte) error {
+	if len(body) > maxForm {
+		return errors.New("form: it is too large; send JSON")
+	}
 	params, err := readParams(string(body))
 	if err != nil {
 		return fmt.Errorf("form: %w", err)

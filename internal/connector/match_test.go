@@ -2,6 +2,8 @@ package connector
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -141,6 +143,8 @@ func TestMatchRefuses(t *testing.T) {
 		"JSON key twice, escaped":   {request: say(jsonType, `{"channel":"C0SUPPORT","\u0063hannel":"C0OTHER"}`)},
 		"JSON key twice, deep":      {request: say(jsonType, `{"channel":"C0SUPPORT","a":[{"b":{"c":1,"c":2}}]}`)},
 		"JSON key twice, far":       {request: say(jsonType, `{"channel":"C0SUPPORT"`+manyKeys(100)+`,"k50":2}`)},
+		"JSON keys without end":     {request: say(jsonType, `{"channel":"C0SUPPORT","a":{"b":0`+differentKeys(5000)+`}}`)},
+		"form without end":          {request: say(formType, "channel=C0SUPPORT&text="+strings.Repeat("x", maxForm))},
 		"JSON key in other case":    {request: say(jsonType, `{"channel":"C0SUPPORT","Channel":"C0OTHER"}`)},
 		"JSON channel no string":    {request: say(jsonType, `{"channel":["C0SUPPORT"]}`)},
 		"JSON channel null":         {request: say(jsonType, `{"channel":null}`)},
@@ -190,6 +194,43 @@ func TestMatchRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A body takes little more memory than it has bytes, whatever is in it: a gateway has not much.
+func TestMatchTakesLittleMemory(t *testing.T) {
+	const size = 4 << 20
+	fill := func(begin, piece, end string) string {
+		return begin + strings.Repeat(piece, (size-len(begin)-len(end))/len(piece)) + end
+	}
+	for name, body := range map[string]string{
+		"numbers":      fill(`{"model":"claude-sonnet-5","messages":[0`, ",0", "]}"),
+		"lists":        fill(`{"model":"claude-sonnet-5","messages":[0`, ",[]", "]}"),
+		"tools":        fill(`{"model":"claude-sonnet-5","tools":[{}`, ",{}", "]}"),
+		"many keys":    fill(`{"model":"claude-sonnet-5"`, `,"k":0`, "}"),
+		"keys":         `{"model":"claude-sonnet-5"` + differentKeys(size/10) + "}",
+		"keys, deeper": `{"model":"claude-sonnet-5","messages":[{"a":0` + differentKeys(size/10) + "}]}",
+		"text":         fill(`{"model":"claude-sonnet-5","messages":"`, `\n`, `"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := builtinT(t).Get("anthropic")
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			call, _ := c.Match(post("/v1/messages", jsonType, body))
+			call.Parameters(4096)
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 3*size {
+				t.Errorf("%d bytes took %d bytes of memory", len(body), took)
+			}
+		})
+	}
+}
+
+func differentKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%x":0`, i)
+	}
+	return b.String()
 }
 
 func manyKeys(n int) string {

@@ -110,7 +110,7 @@ func (w *summary) value(raw []byte, depth int) {
 		}
 		w.buf = append(w.buf, '}')
 	case '[':
-		w.list(elementsOf(raw), depth)
+		w.list(raw, depth)
 	default:
 		if len(raw) > 64 { // a number nobody needs
 			w.text(summaryCut, summaryText)
@@ -145,13 +145,19 @@ func (w *summary) quoted(raw []byte) {
 	w.text(fmt.Sprintf("%s%s (%d bytes)", s, summaryCut, len(raw)-2), 2*summaryText)
 }
 
-func (w *summary) list(elements [][]byte, depth int) {
-	w.buf = append(w.buf, '[')
-	if extra := len(elements) - summaryList; extra > 0 {
-		w.text(fmt.Sprintf("%s %d more", summaryCut, extra), summaryText)
-		elements = elements[extra:]
+func (w *summary) list(raw []byte, depth int) {
+	extra := -summaryList
+	for range elementsOf(raw) {
+		extra++
 	}
-	for _, e := range elements {
+	w.buf = append(w.buf, '[')
+	if extra > 0 {
+		w.text(fmt.Sprintf("%s %d more", summaryCut, extra), summaryText)
+	}
+	for e := range elementsOf(raw) {
+		if extra--; extra >= 0 {
+			continue
+		}
 		w.separate()
 		w.value(e, depth+1)
 		if w.full() {

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 TOOL = go tool -modfile=hack/tools/go.mod
-LINT = go tool -modfile=hack/lint/go.mod golangci-lint
+LINT = go tool -modfile=$(CURDIR)/hack/lint/go.mod golangci-lint run --config $(CURDIR)/.golangci.yml
 HELM = $(TOOL) helm
 
 .PHONY: help
@@ -25,11 +25,13 @@ verify: ## Regenerate, and fail when something differs from what is committed
 
 .PHONY: lint
 lint: ## Run the linters, import rules included
-	$(LINT) run ./...
+	$(LINT) ./...
+	cd hack/localcluster && $(LINT) ./...
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster (they use a real API server)
 	KUBEBUILDER_ASSETS="$$(hack/cluster assets)" go test ./api/... ./cmd/... ./internal/... ./test/bench/... ./test/cel/... ./test/docs/...
+	go -C hack/localcluster test ./...
 
 .PHONY: test
 test: unit test-e2e ## Run all tests; installs and starts what they need
@@ -37,6 +39,10 @@ test: unit test-e2e ## Run all tests; installs and starts what they need
 .PHONY: test-e2e
 test-e2e: ## Run the journey on a real cluster
 	hack/e2e
+
+.PHONY: test-cluster
+test-cluster: ## Damage the local cluster in every way and want it back; ends the cluster
+	go -C hack/localcluster test -tags recovery -count=1 -timeout 20m ./test/recovery
 
 .PHONY: bench
 bench: ## Measure: records per second, revocation, start, memory

@@ -70,8 +70,9 @@ func writeSets(tx *knftables.Transaction, rules Ruleset) {
 func writeChains(tx *knftables.Transaction, rules Ruleset) {
 	for _, name := range slices.Sorted(maps.Keys(rules.Chains)) {
 		tx.Add(&knftables.Chain{Name: name})
+		side, _, _ := strings.Cut(name, "-")
 		for _, match := range rules.Chains[name] {
-			tx.Add(&knftables.Rule{Chain: name, Rule: match.rule(direction(name[:strings.Index(name, "-")]))})
+			tx.Add(&knftables.Rule{Chain: name, Rule: match.rule(direction(side))})
 		}
 		tx.Add(&knftables.Rule{Chain: name, Rule: "drop"})
 	}

@@ -124,7 +124,7 @@ func KillAll() error {
 	ok := eventually(15*time.Second, func() bool {
 		pids := clusterProcesses()
 		for _, pid := range pids {
-			syscall.Kill(pid, syscall.SIGKILL)
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 		}
 		left = len(pids)
 		return left == 0
@@ -145,7 +145,7 @@ func clusterProcesses() []int {
 	for _, root := range roots {
 		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.Name() != "cgroup.procs" {
-				return nil // groups come and go while we look
+				return nil //nolint:nilerr // groups come and go while we look
 			}
 			data, _ := os.ReadFile(path)
 			for _, field := range strings.Fields(string(data)) {
@@ -164,7 +164,7 @@ func clusterProcesses() []int {
 func RemoveCgroups() error {
 	roots, err := cgroupRoots()
 	if err != nil {
-		return nil // no cgroups, nothing of ours in them
+		return nil //nolint:nilerr // no cgroups, nothing of ours in them
 	}
 	for _, root := range roots {
 		ok := eventually(5*time.Second, func() bool { // the kernel lets go of a group a moment after its last process

@@ -47,14 +47,14 @@ func (d Daemon) Start() error {
 		return fmt.Errorf("starting %s: %w", d.Name, err)
 	}
 	if err := JoinCgroup(cmd.Process.Pid); err != nil { // before anything else: `down` finds children by it
-		cmd.Process.Kill()
+		_ = cmd.Process.Kill()
 		return err
 	}
 	start, err := startTime(cmd.Process.Pid)
 	if err != nil {
 		return fmt.Errorf("%s ended at once; its log is %s", d.Name, LogFile(d.Name))
 	}
-	go cmd.Wait() // while this command still runs, an early death must not look alive as a zombie
+	go func() { _ = cmd.Wait() }() // while this command still runs, an early death must not look alive as a zombie
 	return os.WriteFile(pidFile(d.Name), []byte(fmt.Sprintf("%d %d\n", cmd.Process.Pid, start)), 0o644)
 }
 
@@ -104,9 +104,9 @@ func startTime(pid int) (uint64, error) {
 func Stop(name string, patience time.Duration) error {
 	pid, alive := daemonPID(name)
 	if alive {
-		syscall.Kill(pid, syscall.SIGTERM)
+		_ = syscall.Kill(pid, syscall.SIGTERM)
 		if !eventually(patience, func() bool { return !Alive(name) }) {
-			syscall.Kill(pid, syscall.SIGKILL)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
 			if !eventually(5*time.Second, func() bool { return !Alive(name) }) {
 				return fmt.Errorf("%s (process %d) does not end, not even by SIGKILL", name, pid)
 			}

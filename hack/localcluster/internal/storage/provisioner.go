@@ -128,7 +128,7 @@ func (p provisioner) provide(ctx context.Context, claim *corev1.PersistentVolume
 	if err := os.Chmod(dir, 0o777); err != nil { // whatever the umask says: pods run as anybody
 		return err
 	}
-	mode := cmp.Or(claim.Spec.VolumeMode, new(corev1.PersistentVolumeMode(corev1.PersistentVolumeFilesystem)))
+	mode := cmp.Or(claim.Spec.VolumeMode, new(corev1.PersistentVolumeFilesystem))
 	if *mode != corev1.PersistentVolumeFilesystem {
 		slog.Warn("only file systems can be provided", "namespace", claim.Namespace, "claim", claim.Name)
 		return nil

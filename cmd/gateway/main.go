@@ -26,12 +26,14 @@ import (
 	"github.com/clawstaff/clawstaff/internal/gateway"
 	"github.com/clawstaff/clawstaff/internal/gateway/inbound"
 	"github.com/clawstaff/clawstaff/internal/gateway/kube"
+	"github.com/clawstaff/clawstaff/internal/memlimit"
 )
 
 // drain is how long calls under way may take to end when the gateway is told to.
 const drain = 15 * time.Second
 
 func main() {
+	memlimit.Set()
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	slog.SetDefault(logger)
 	klog.SetSlogLogger(logger)

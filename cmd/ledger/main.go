@@ -20,6 +20,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/ledger"
+	"github.com/clawstaff/clawstaff/internal/memlimit"
 )
 
 const usage = `usage: ledger serve | read | verify [flags]
@@ -34,6 +35,7 @@ const usage = `usage: ledger serve | read | verify [flags]
 const defaultData = "/var/lib/clawstaff/ledger"
 
 func main() {
+	memlimit.Set()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -39,8 +39,9 @@ func (ex *exchange) readBody() error {
 		return err
 	}
 	ex.body, ex.unread = body, false
-	ex.s.p.memory.Release(ex.reserved - int64(body.Len()))
-	ex.reserved = int64(body.Len())
+	needed := min(int64(body.Cap()), ex.reserved)
+	ex.s.p.memory.Release(ex.reserved - needed)
+	ex.reserved = needed
 	return nil
 }
 
@@ -58,10 +59,11 @@ func (ex *exchange) reserve(n int64) error {
 	return nil
 }
 
-// reserve is how much memory a body may need before its size is known.
+// reserve is how much memory a body may need before its size is known: a buffer that grows is there twice for a moment,
+// the second time up to twice as large as what is in it.
 func (l *Limits) reserve(h *head) int64 {
 	if h.length < 0 || h.get("content-encoding") != "" {
-		return l.BodyBytes
+		return min(3*l.BodyBytes, l.MemoryBytes)
 	}
 	return h.length
 }
@@ -88,7 +90,7 @@ func readBody(r *bufio.Reader, h *head, limit int64) (*bytes.Buffer, error) {
 	raw := buffers.Get().(*bytes.Buffer)
 	var err error
 	if h.length >= 0 {
-		raw.Grow(int(min(h.length, 64<<10)) + bytes.MinRead) // more only as it really comes
+		raw.Grow(int(h.length) + bytes.MinRead) // it is reserved, and grows no more
 		_, err = io.CopyN(raw, r, h.length)
 	} else {
 		err = readChunks(raw, r, limit)

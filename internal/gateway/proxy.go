@@ -73,7 +73,7 @@ var DefaultLimits = Limits{
 	Upstream:    10 * time.Minute,
 	Record:      10 * time.Second,
 	BodyBytes:   5 << 20,
-	MemoryBytes: 64 << 20,
+	MemoryBytes: 32 << 20,
 }
 
 // Proxy is the agent-side proxy. Serve may be called for several listeners.

@@ -102,6 +102,10 @@ type Operation struct {
 	Query []string `json:"query,omitempty"`
 	// Bodies it can come with. An empty body needs none of them.
 	Bodies []BodyKind `json:"bodies,omitempty"`
+	// Params of a body that may be given, besides those resources, fields and settings are about.
+	Params []string `json:"params,omitempty"`
+	// Set gives body parameters the value they always have, whatever was sent.
+	Set map[string]bool `json:"set,omitempty"`
 	// Action is the class of the operation.
 	Action v1alpha1.Action `json:"action"`
 	// Authority says what in a grant can allow it.
@@ -112,8 +116,11 @@ type Operation struct {
 	Forbid []string `json:"forbid,omitempty"`
 	// Fields limits the values of body parameters.
 	Fields []FieldRule `json:"fields,omitempty"`
+	// Nested limits what is somewhere within body parameters.
+	Nested []NestedRule `json:"nested,omitempty"`
 
-	segments []string // of a path with parameters
+	segments []string        // of a path with parameters
+	takes    map[string]bool // names of body parameters
 }
 
 // BodyKind is how a body is encoded.
@@ -142,4 +149,17 @@ type FieldRule struct {
 	Allow []v1alpha1.Pattern `json:"allow"`
 	// Required refuses an object of the list that lacks the field.
 	Required bool `json:"required,omitempty"`
+}
+
+// NestedRule limits the values of a key wherever it is within body parameters, however deep. A parameter that is a
+// string of JSON, as forms have it, is looked into like any other.
+type NestedRule struct {
+	// In names the parameters.
+	In []string `json:"in"`
+	// Key whose strings are limited; or KEY.NAME for the strings of NAME, which must be there, in the objects of KEY.
+	Key string `json:"key"`
+	// Allow lists the values, exact or with a trailing "*". Where it is empty the key may not be there.
+	Allow []v1alpha1.Pattern `json:"allow,omitempty"`
+	// Except names keys that are not looked into: what they hold is nothing to the service.
+	Except []string `json:"except,omitempty"`
 }

@@ -3,7 +3,9 @@ package connector
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -15,6 +17,11 @@ func (call *Call) checkFields() error {
 	for _, name := range call.Operation.Forbid {
 		if call.find(name) != nil || slices.ContainsFunc(call.form, func(p param) bool { return p.name == name }) {
 			return fmt.Errorf("%q may not be given: it would act where no gateway sees it", name)
+		}
+	}
+	for _, name := range call.names() {
+		if !call.Operation.takes[name] {
+			return fmt.Errorf("parameter %q is not one of %s that are known here", name, call.Operation.ID)
 		}
 	}
 	for _, rule := range call.Operation.Fields {
@@ -33,7 +40,19 @@ func (call *Call) checkFields() error {
 			return err
 		}
 	}
-	return nil
+	return call.checkNested()
+}
+
+// names returns those of the body's parameters.
+func (call *Call) names() []string {
+	var names []string
+	for _, p := range call.form {
+		names = append(names, p.name)
+	}
+	for _, m := range call.members {
+		names = append(names, m.key)
+	}
+	return names
 }
 
 // checkList checks a field of every object in a list.
@@ -89,6 +108,32 @@ func (call *Call) find(key string) []byte {
 		}
 	}
 	return nil
+}
+
+// set gives parameters the values they always have, and writes the body anew for that.
+func (call *Call) set() {
+	values := call.Operation.Set
+	if len(values) == 0 {
+		return
+	}
+	names := slices.Sorted(maps.Keys(values))
+	if call.members != nil {
+		call.members = slices.DeleteFunc(call.members, func(m member) bool { _, ok := values[m.key]; return ok })
+		for _, name := range names {
+			call.members = append(call.members, member{key: name, value: strconv.AppendBool(nil, values[name])})
+		}
+		call.Body = writeObject(call.members)
+		return
+	}
+	call.form = slices.DeleteFunc(call.form, func(p param) bool { _, ok := values[p.name]; return ok })
+	for _, name := range names {
+		call.form = append(call.form, param{name: name, value: strconv.FormatBool(values[name])})
+	}
+	call.writeForm()
+}
+
+func (call *Call) writeForm() {
+	call.Body, call.ContentType = []byte(writeParams(call.form)), "application/x-www-form-urlencoded"
 }
 
 func writeObject(members []member) []byte {

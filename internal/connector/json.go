@@ -44,6 +44,20 @@ func readObject(doc []byte) ([]member, error) {
 	return members, nil
 }
 
+// checkValue checks a whole document of any kind.
+func checkValue(doc []byte) error {
+	s := scanner{data: doc}
+	s.space()
+	if err := s.value(0); err != nil {
+		return fmt.Errorf("it is not acceptable JSON: %w (at byte %d)", err, s.pos)
+	}
+	s.space()
+	if s.pos != len(doc) {
+		return fmt.Errorf("it has something after its JSON (at byte %d)", s.pos)
+	}
+	return nil
+}
+
 // membersOf returns the members of a value that is part of a checked document; nil if it is no object.
 func membersOf(value []byte) []member {
 	if len(value) == 0 || value[0] != '{' {

@@ -78,6 +78,7 @@ func (c *Connector) Match(r Request) (*Call, error) {
 	if err := c.findResources(call); err != nil {
 		return call, refuse(err)
 	}
+	call.set()
 	return call, nil
 }
 
@@ -162,7 +163,7 @@ func (c *Connector) readForm(call *Call, body []byte) error {
 	if call.form, err = c.clean(params); err != nil {
 		return fmt.Errorf("form: %w", err)
 	}
-	call.Body, call.ContentType = []byte(writeParams(call.form)), "application/x-www-form-urlencoded"
+	call.writeForm()
 	return nil
 }
 

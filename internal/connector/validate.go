@@ -3,6 +3,7 @@ package connector
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ var (
 	envShape    = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	slotShape   = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
 	fieldShape  = regexp.MustCompile(`^[A-Za-z0-9_]+(\[\]\.[A-Za-z0-9_]+)?$`)
+	nestedShape = regexp.MustCompile(`^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?$`)
 	sourceShape = regexp.MustCompile(`^(path|query|body)\.[A-Za-z0-9_]+$`)
 	paramShape  = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 )
@@ -143,18 +145,42 @@ func (c *Connector) checkOperation(op *Operation) error {
 			return err
 		}
 	}
+	return c.checkParams(op)
+}
+
+// checkParams checks what an operation says of its body's parameters, and gathers their names.
+func (c *Connector) checkParams(op *Operation) error {
+	op.takes = map[string]bool{}
+	for _, name := range slices.Concat(op.Params, slices.Collect(maps.Keys(op.Set))) {
+		if !paramShape.MatchString(name) {
+			return fmt.Errorf("params: %q is not a parameter", name)
+		}
+		op.takes[name] = true
+	}
+	for _, r := range op.Resources {
+		for _, from := range r.From {
+			if name, ok := strings.CutPrefix(from, "body."); ok {
+				op.takes[name] = true
+			}
+		}
+	}
 	for _, f := range op.Fields {
 		if !fieldShape.MatchString(f.Path) || len(f.Allow) == 0 || slices.Contains(op.Bodies, BodyForm) {
 			return fmt.Errorf("fields: %q must be NAME or NAME[].NAME of a JSON body, with values to allow", f.Path)
 		}
 		name, _, _ := strings.Cut(f.Path, "[")
-		c.guarded[strings.ToLower(name)] = true
+		c.guarded[strings.ToLower(name)], op.takes[name] = true, true
 	}
 	for _, name := range op.Forbid {
-		if !paramShape.MatchString(name) {
-			return fmt.Errorf("forbid: %q is not a parameter", name)
+		if !paramShape.MatchString(name) || op.takes[name] {
+			return fmt.Errorf("forbid: %q is not a parameter, or may be given", name)
 		}
 		c.guarded[strings.ToLower(name)] = true
+	}
+	for _, n := range op.Nested {
+		if !nestedShape.MatchString(n.Key) || len(n.In) == 0 || slices.ContainsFunc(n.In, func(name string) bool { return !op.takes[name] }) {
+			return fmt.Errorf("nested: %q must be KEY or KEY.NAME, in parameters of the operation", n.Key)
+		}
 	}
 	return nil
 }

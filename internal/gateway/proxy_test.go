@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ const (
 	askModel   = "https://api.anthropic.com/v1/messages"
 	modelBody  = `{"model":"claude-sonnet-5","messages":[{"role":"user","content":"hello"}]}`
 	inChannel  = "channel=C0SUPPORT&text=hello"
+	sentOn     = inChannel + "&unfurl_links=false&unfurl_media=false" // what the provider gets of it
 	elsewhere  = "channel=C0GENERAL&text=hello"
 	slackTunel = "slack.com"
 )
@@ -43,8 +45,8 @@ func TestCallIsAllowedAndRebuilt(t *testing.T) {
 	if status != 200 || body != `{"ok":true}` || header.Get(recordHeader) != "1" {
 		t.Errorf("got %d %v %s", status, header, body)
 	}
-	want := []asked{{Method: "POST", Host: "slack.com", URI: "/api/chat.postMessage", Body: inChannel, Header: http.Header{
-		"Accept-Encoding": {"identity"}, "Authorization": {"Bearer " + slackKey}, "Content-Length": {"28"}, "Content-Type": {formType}, "User-Agent": {"agent/1"},
+	want := []asked{{Method: "POST", Host: "slack.com", URI: "/api/chat.postMessage", Body: sentOn, Header: http.Header{
+		"Accept-Encoding": {"identity"}, "Authorization": {"Bearer " + slackKey}, "Content-Length": {strconv.Itoa(len(sentOn))}, "Content-Type": {formType}, "User-Agent": {"agent/1"},
 	}}}
 	if diff := cmp.Diff(want, w.requests()); diff != "" {
 		t.Error(diff)
@@ -58,7 +60,7 @@ func TestCallIsAllowedAndRebuilt(t *testing.T) {
 	if diff := cmp.Diff([]string{"channel:C0SUPPORT"}, decision.Resources); diff != "" {
 		t.Error(diff)
 	}
-	if string(decision.Parameters) != `{"channel":"C0SUPPORT","text":"hello"}` {
+	if string(decision.Parameters) != `{"channel":"C0SUPPORT","text":"hello","unfurl_links":"false","unfurl_media":"false"}` {
 		t.Errorf("parameters %s", decision.Parameters)
 	}
 	if outcome.Correlation != "1" || outcome.Upstream.Status != 200 || outcome.Upstream.Address != w.provider.Listener.Addr().String() ||
@@ -304,7 +306,7 @@ func TestCompressedBodies(t *testing.T) {
 		})
 	}
 	for _, got := range w.requests() {
-		if got.Body != inChannel || got.Header.Get("Content-Encoding") != "" {
+		if got.Body != sentOn || got.Header.Get("Content-Encoding") != "" {
 			t.Errorf("sent: %+v", got)
 		}
 	}

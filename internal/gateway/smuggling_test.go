@@ -106,7 +106,7 @@ func TestSmuggling(t *testing.T) {
 				if len(sent) != 0 {
 					t.Errorf("sent: %+v", sent)
 				}
-			} else if len(sent) != 1 || sent[0].Body != inChannel {
+			} else if len(sent) != 1 || sent[0].Body != sentOn {
 				t.Errorf("sent: %+v", sent)
 			}
 		})

@@ -230,7 +230,7 @@ func (ex *exchange) refuse(d *Denial) bool {
 	if d.Code != codeUnrecorded {
 		r := ex.decision()
 		r.Decision, r.Rule, r.Reason = audit.Denied, d.Rule, d.Reason
-		kept, err := ex.s.p.append(r)
+		kept, err := ex.s.appendDenial(r)
 		if err != nil {
 			closes := d.Close
 			d = unrecorded()

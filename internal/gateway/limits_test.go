@@ -161,3 +161,24 @@ func TestMemoryOfBodies(t *testing.T) {
 		}
 	}
 }
+
+// An agent that asks and asks for what it may not is answered more slowly, and not cut off from what it may.
+func TestDenialsAreSlowedDown(t *testing.T) {
+	w := newWorld(t, func(c *Config, _ *state.Snapshot) { c.Limits.Denials, c.Limits.DenialBurst = 1, 2 })
+	conn := w.tunnel("slack.com")
+	ask := func(path string) string {
+		_, body := exchangeRaw(t, conn, "POST "+path+" HTTP/1.1\r\nHost: slack.com\r\nContent-Length: 0\r\n\r\n")
+		return body
+	}
+	for range 2 {
+		if body := ask("/api/chat.everything"); !strings.Contains(body, codeDenied) {
+			t.Fatalf("got %q", body)
+		}
+	}
+	if w.proxy.denials.Allow() {
+		t.Error("a third is not slowed down")
+	}
+	if body := ask("/api/auth.test"); !strings.Contains(body, `"ok":true`) {
+		t.Errorf("what is allowed: got %q", body)
+	}
+}

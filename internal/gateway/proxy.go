@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 
 	"github.com/clawstaff/clawstaff/internal/audit"
@@ -57,8 +58,10 @@ type Limits struct {
 	Write       time.Duration // for the agent to take a part of an answer
 	Upstream    time.Duration // for a provider to send something
 	Record      time.Duration // for a record to become durable
-	BodyBytes   int64         // of one body, decoded
-	MemoryBytes int64         // of all bodies together
+	Denials     int           // recorded in a second, after a first DenialBurst: who asks for more waits
+	DenialBurst int
+	BodyBytes   int64 // of one body, decoded
+	MemoryBytes int64 // of all bodies together
 }
 
 // DefaultLimits are the limits of a gateway.
@@ -72,6 +75,8 @@ var DefaultLimits = Limits{
 	Write:       30 * time.Second,
 	Upstream:    10 * time.Minute,
 	Record:      10 * time.Second,
+	Denials:     20,
+	DenialBurst: 400,
 	BodyBytes:   5 << 20,
 	MemoryBytes: 32 << 20,
 }
@@ -88,6 +93,7 @@ type Proxy struct {
 
 	held     atomic.Int64
 	outcomes chan struct{} // a place for each outcome that is being recorded
+	denials  *rate.Limiter
 
 	mu        sync.Mutex
 	sessions  map[*session]struct{}
@@ -138,6 +144,7 @@ func NewProxy(cfg Config) *Proxy {
 		fakes:     fakes,
 		memory:    semaphore.NewWeighted(limits.MemoryBytes),
 		outcomes:  make(chan struct{}, maxOutcomes),
+		denials:   rate.NewLimiter(rate.Limit(limits.Denials), limits.DenialBurst),
 		sessions:  map[*session]struct{}{},
 		watched:   map[<-chan struct{}]struct{}{},
 		listeners: map[net.Listener]struct{}{},
@@ -157,6 +164,8 @@ func (l Limits) orDefault() Limits {
 	orInt(&l.Write, d.Write)
 	orInt(&l.Upstream, d.Upstream)
 	orInt(&l.Record, d.Record)
+	orInt(&l.Denials, d.Denials)
+	orInt(&l.DenialBurst, d.DenialBurst)
 	orInt(&l.BodyBytes, d.BodyBytes)
 	orInt(&l.MemoryBytes, d.MemoryBytes)
 	return l

@@ -30,6 +30,13 @@ func (p *Proxy) append(r audit.Record) (audit.Record, error) {
 	return kept, err
 }
 
+// appendDenial is append of what costs the agent nothing to cause: one that runs wild must not fill the disk on which
+// everybody's records are. What is cut meanwhile is recorded at once.
+func (s *session) appendDenial(r audit.Record) (audit.Record, error) {
+	_ = s.p.denials.Wait(s.ctx)
+	return s.p.append(r)
+}
+
 // decision begins the record of a decision with everything that is known by now.
 func (ex *exchange) decision() audit.Record {
 	snap := ex.snap

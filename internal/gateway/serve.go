@@ -246,7 +246,7 @@ func (s *session) recordHandshake(host string, conn *connector.Connector, err er
 	snap := s.p.cfg.Source.Current()
 	r := s.p.newRecord(snap, audit.PhaseDecision, conn)
 	r.Decision, r.Rule, r.Reason, r.Upstream = audit.Denied, "tls", errServerName.Error(), &audit.Upstream{Host: host}
-	_, _ = s.p.append(r) // nothing follows from it
+	_, _ = s.appendDenial(r) // nothing follows from it
 }
 
 // recordStranger records a connection of an address that no grant named in time.

@@ -114,6 +114,16 @@ func build(t *testing.T, in ClawInput) []Object {
 	return objects
 }
 
+// A limit of zero is none to the kubelet, and to a quota it is nothing: the agent gets the limits of one that asks for nothing.
+func TestLimitsOfZero(t *testing.T) {
+	zero := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0"), corev1.ResourceMemory: resource.MustParse("0")}
+	got := resourcesOf(corev1.ResourceRequirements{Limits: zero}, resources("100m", "256Mi"), resources("1", "1Gi"))
+	want := resourcesOf(corev1.ResourceRequirements{}, resources("100m", "256Mi"), resources("1", "1Gi"))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestForClaw(t *testing.T) {
 	for name, change := range map[string]func(*ClawInput){
 		"claw": nil,

@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
@@ -25,17 +26,20 @@ func containerSecurity() *corev1ac.SecurityContextApplyConfiguration {
 }
 
 // resourcesOf gives a container what was asked, and a fair share of what was not. A limit is never
-// below a request, whatever the namespace's defaults are.
+// below a request, whatever the namespace's defaults are; and one of zero, which would be none at all
+// and count for nothing in a quota, is not asked.
 func resourcesOf(asked corev1.ResourceRequirements, requests, limits corev1.ResourceList) *corev1ac.ResourceRequirementsApplyConfiguration {
 	requests, limits = maps.Clone(requests), maps.Clone(limits)
+	bounds := maps.Clone(asked.Limits)
+	maps.DeleteFunc(bounds, func(_ corev1.ResourceName, limit resource.Quantity) bool { return limit.IsZero() })
 	maps.Copy(requests, asked.Requests)
-	maps.Copy(limits, asked.Limits)
+	maps.Copy(limits, bounds)
 	for name, request := range requests {
 		limit, limited := limits[name]
 		if !limited || request.Cmp(limit) <= 0 {
 			continue
 		}
-		if _, stated := asked.Limits[name]; stated {
+		if _, stated := bounds[name]; stated {
 			requests[name] = limit
 		} else {
 			limits[name] = request

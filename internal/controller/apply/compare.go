@@ -48,7 +48,8 @@ func stamp(o cage.Object) (string, error) {
 
 func hashOf(live client.Object) string { return live.GetAnnotations()[AnnotationApplied] }
 
-// Ours tells whether an object is the controller's child, and nobody else wrote into it.
+// Ours tells whether an object is the controller's child, and nobody else wrote into it. Whoever writes
+// chooses the name it is noted under, but we only ever apply.
 func Ours(live client.Object, controller types.UID) bool {
 	if controller != "" {
 		owner := metav1.GetControllerOf(live)
@@ -57,7 +58,8 @@ func Ours(live client.Object, controller types.UID) bool {
 		}
 	}
 	for _, f := range live.GetManagedFields() {
-		if f.Manager != v1alpha1.ManagedBy && f.Subresource != "status" && !kubernetes[f.Manager] {
+		applied := f.Manager == v1alpha1.ManagedBy && f.Operation == metav1.ManagedFieldsOperationApply
+		if !applied && f.Subresource != "status" && !kubernetes[f.Manager] {
 			return false
 		}
 	}

@@ -80,8 +80,13 @@ func TestOurs(t *testing.T) {
 	yes := true
 	owner := metav1.OwnerReference{UID: "claw", Controller: &yes}
 	managed := func(manager, subresource string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Manager: manager, Subresource: subresource}
+		operation := metav1.ManagedFieldsOperationUpdate
+		if manager == "clawstaff-manager" {
+			operation = metav1.ManagedFieldsOperationApply
+		}
+		return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, Subresource: subresource}
 	}
+	borrowed := metav1.ManagedFieldsEntry{Manager: "clawstaff-manager", Operation: metav1.ManagedFieldsOperationUpdate}
 	for name, c := range map[string]struct {
 		owners  []metav1.OwnerReference
 		managed []metav1.ManagedFieldsEntry
@@ -95,6 +100,7 @@ func TestOurs(t *testing.T) {
 		"owned, uncontrolled":  {[]metav1.OwnerReference{{UID: "claw"}}, nil, false},
 		"with a bogus owner":   {[]metav1.OwnerReference{owner, {UID: "bogus"}}, nil, false},
 		"edited":               {[]metav1.OwnerReference{owner}, []metav1.ManagedFieldsEntry{managed("kubectl-edit", "")}, false},
+		"edited in our name":   {[]metav1.OwnerReference{owner}, []metav1.ManagedFieldsEntry{managed("clawstaff-manager", ""), borrowed}, false},
 		"scaled":               {[]metav1.OwnerReference{owner}, []metav1.ManagedFieldsEntry{managed("kubectl", "scale")}, false},
 		"labelled by somebody": {[]metav1.OwnerReference{owner}, []metav1.ManagedFieldsEntry{managed("clawstaff-manager", ""), managed("kubectl-label", "")}, false},
 	} {

@@ -7,13 +7,16 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -134,20 +137,29 @@ func (r *Reconciler) strangers(ctx context.Context, namespace string) ([]string,
 	if err := r.Client.List(ctx, &claws, client.InNamespace(namespace)); err != nil {
 		return nil, err
 	}
-	known := map[string]bool{}
+	known := map[types.UID]bool{}
 	for i := range claws.Items {
-		known[string(claws.Items[i].UID)] = true
+		known[claws.Items[i].UID] = true
 	}
 	var out []string
 	for _, list := range []client.ObjectList{
-		&corev1.PodList{}, &corev1.ServiceList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{}, &corev1.PersistentVolumeClaimList{},
-		&appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &networkingv1.NetworkPolicyList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{},
+		// Owners come before what they own.
+		&appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &appsv1.ReplicaSetList{}, &corev1.ServiceList{},
+		&corev1.PodList{}, &discoveryv1.EndpointSliceList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{},
+		&corev1.PersistentVolumeClaimList{}, &networkingv1.NetworkPolicyList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{},
+		// What makes pods, and will when the cage is closed: Kubernetes' own controllers may go on in one.
+		&appsv1.DaemonSetList{}, &batchv1.JobList{}, &batchv1.CronJobList{}, &corev1.ReplicationControllerList{},
 	} {
 		if err := r.Live.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			return nil, fmt.Errorf("look into namespace %s: %w", namespace, err)
 		}
 		err := meta.EachListItem(list, func(o runtime.Object) error {
-			if item, ok := o.(client.Object); ok && !belongs(item, known) {
+			item, ok := o.(client.Object)
+			switch {
+			case !ok:
+			case belongs(item, known):
+				known[item.GetUID()] = true
+			default:
 				out = append(out, fmt.Sprintf("%s %s", kindOf(item), item.GetName()))
 			}
 			return nil
@@ -163,8 +175,8 @@ func (r *Reconciler) strangers(ctx context.Context, namespace string) ([]string,
 	return out, nil
 }
 
-// belongs tells what may be in a cage before it is one.
-func belongs(o client.Object, claws map[string]bool) bool {
+// belongs tells what may be in a cage before it is one. Known are the Claws, and what is known to be theirs.
+func belongs(o client.Object, known map[types.UID]bool) bool {
 	switch o := o.(type) {
 	case *corev1.ServiceAccount:
 		if o.Name == "default" {
@@ -181,14 +193,9 @@ func belongs(o client.Object, claws map[string]bool) bool {
 	}
 	// An organization that is created again finds its Claws and what is theirs.
 	if owner := metav1.GetControllerOf(o); owner != nil {
-		return claws[string(owner.UID)] || owner.Kind == "ReplicaSet" || owner.Kind == "StatefulSet"
+		return known[owner.UID]
 	}
-	for _, owner := range o.GetOwnerReferences() {
-		if claws[string(owner.UID)] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.GetOwnerReferences(), func(owner metav1.OwnerReference) bool { return known[owner.UID] })
 }
 
 func kindOf(o client.Object) string {

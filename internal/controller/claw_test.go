@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -71,6 +72,38 @@ func TestProof(t *testing.T) {
 	create(t, impostor)
 	kubelet(t, impostor, proved)
 	condition(t, claw, v1alpha1.ConditionNetworkEnforced, v1alpha1.ReasonProgressing)
+
+	// One that says it is of the StatefulSet, but whose probe was told something else, or is another program.
+	for name, change := range map[string]func(*corev1.Container){
+		"another-plan": func(probe *corev1.Container) { probe.Env = []corev1.EnvVar{{Name: cage.EnvProbePlan, Value: "{}"}} },
+		"two-plans": func(probe *corev1.Container) {
+			probe.Env = append(probe.Env, corev1.EnvVar{Name: cage.EnvProbePlan, Value: "{}"})
+		},
+		"another-program": func(probe *corev1.Container) {
+			probe.VolumeMounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/probe", SubPath: "probe"}}
+		},
+	} {
+		forged := podOf(claw, name, set.Spec.Template, "StatefulSet", set.UID)
+		change(&forged.Spec.InitContainers[0])
+		create(t, forged)
+		kubelet(t, forged, func(s *corev1.PodStatus) {
+			proved(s)
+			s.PodIP, s.PodIPs = "10.0.0.66", []corev1.PodIP{{IP: "10.0.0.66"}}
+		})
+		// A change of the Claw is a moment at which all of this was looked at.
+		update(t, claw, func(c *v1alpha1.Claw) { c.Spec.Purpose = name })
+		eventually(t, func() string {
+			get(t, claw)
+			if got := meta.FindStatusCondition(claw.Status.Conditions, v1alpha1.ConditionNetworkEnforced); got.ObservedGeneration != claw.Generation {
+				return "not looked at"
+			}
+			return ""
+		})
+		if ips := grantOf(t, claw).Spec.AgentIPs; len(ips) != 0 {
+			t.Errorf("%s: the grant names %v", name, ips)
+		}
+		remove(t, forged, client.GracePeriodSeconds(0))
+	}
 
 	agent := agentPod(t, claw, func(s *corev1.PodStatus) {
 		s.PodIP, s.PodIPs = "10.0.0.9", []corev1.PodIP{{IP: "10.0.0.9"}}

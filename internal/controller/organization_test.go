@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -133,6 +136,31 @@ func TestAdoption(t *testing.T) {
 			"ServiceAccount": func(n string) client.Object {
 				return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "robot"}}
 			},
+			// What makes pods later, or leads a Service elsewhere.
+			"ReplicaSet": func(n string) client.Object {
+				return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed"}, Spec: appsv1.ReplicaSetSpec{Selector: seeds, Template: seed(nil)}}
+			},
+			"DaemonSet": func(n string) client.Object {
+				return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed"}, Spec: appsv1.DaemonSetSpec{Selector: seeds, Template: seed(nil)}}
+			},
+			"Job": func(n string) client.Object {
+				return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed"}, Spec: batchv1.JobSpec{Template: seed(once)}}
+			},
+			"CronJob": func(n string) client.Object {
+				return &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed"}, Spec: batchv1.CronJobSpec{
+					Schedule: "0 0 1 1 *", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: seed(once)}}}}
+			},
+			"ReplicationController": func(n string) client.Object {
+				template := seed(nil)
+				return &corev1.ReplicationController{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed"}, Spec: corev1.ReplicationControllerSpec{Template: &template}}
+			},
+			"EndpointSlice": func(n string) client.Object {
+				return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed"}, AddressType: discoveryv1.AddressTypeIPv4}
+			},
+			"Pod": func(n string) client.Object {
+				owner := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "gone", UID: "1", Controller: new(true)}
+				return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: n, Name: "seed", OwnerReferences: []metav1.OwnerReference{owner}}, Spec: seed(nil).Spec}
+			},
 		} {
 			name := named("full", true)
 			o := stranger(name)
@@ -145,6 +173,45 @@ func TestAdoption(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+var seeds = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "seed"}}
+
+// seed is the template of a pod that somebody wants in a cage.
+func seed(change func(*corev1.PodSpec)) corev1.PodTemplateSpec {
+	spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}
+	if change != nil {
+		change(&spec)
+	}
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: seeds.MatchLabels}, Spec: spec}
+}
+
+func once(s *corev1.PodSpec) { s.RestartPolicy = corev1.RestartPolicyNever }
+
+// TestOrganizationIsGone: the finalizer can be taken away by whoever administers the cluster. Agents whose
+// organization is gone may do nothing any more, and go on when it is there again.
+func TestOrganizationIsGone(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.running("triage")
+	org := &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: c.name}}
+	remove(t, org)
+	update(t, org, func(o *v1alpha1.ClawOrganization) { o.Finalizers = nil })
+	eventually(t, func() string {
+		if g := grantOf(t, claw); g.Spec.State != v1alpha1.GrantStopped || len(g.Spec.AgentIPs)+len(g.Spec.Models) > 0 {
+			return "the grant still gives something"
+		}
+		return ""
+	})
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonNotACage)
+	create(t, organizationOf(c.name))
+	c.organizationReady(v1alpha1.ReasonReady)
+	eventually(t, func() string {
+		if g := grantOf(t, claw); g.Spec.State != v1alpha1.GrantActive {
+			return "the grant stays closed"
+		}
+		return ""
 	})
 }
 

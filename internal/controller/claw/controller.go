@@ -75,13 +75,13 @@ func waiting(err error) bool {
 
 // apply makes what the facts ask for. It returns when to look again, for what no watch tells.
 func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (time.Duration, error) {
+	applier := apply.Applier{Client: r.Client, Live: r.Live}
 	if f.blocked != nil {
-		return 0, nil
+		return 0, r.disown(ctx, applier, claw, f)
 	}
 	if err := r.finalizer(ctx, claw, true); err != nil {
 		return 0, err
 	}
-	applier := apply.Applier{Client: r.Client, Live: r.Live}
 	if claw.Spec.State == v1alpha1.ClawRevoked {
 		return r.revoke(ctx, applier, claw, f)
 	}

@@ -66,7 +66,7 @@ func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, e
 		return f, err
 	}
 	if f.blocked = cageObstacle(claw, f.organization); f.blocked != nil {
-		return f, nil
+		return f, r.observeGrant(ctx, claw, &f)
 	}
 	if f.platform, err = r.Platform.Facts(ctx); err != nil {
 		return f, err
@@ -152,12 +152,8 @@ func (r *Reconciler) observeChildren(ctx context.Context, claw *v1alpha1.Claw, f
 	if service.UID != "" && service.Spec.ClusterIP != corev1.ClusterIPNone {
 		f.gatewayIP = service.Spec.ClusterIP
 	}
-	var grant v1alpha1.ClawGrant
-	if err := r.child(ctx, claw, claw.Name, &grant); err != nil {
+	if err := r.observeGrant(ctx, claw, f); err != nil {
 		return err
-	}
-	if grant.UID != "" {
-		f.grant = &grant
 	}
 	var deployment appsv1.Deployment
 	if err := r.child(ctx, claw, cage.GatewayName(claw.Name), &deployment); err != nil {
@@ -183,6 +179,17 @@ func (r *Reconciler) observeChildren(ctx context.Context, claw *v1alpha1.Claw, f
 		case v1alpha1.ComponentAgent:
 			f.agentPods = append(f.agentPods, p)
 		}
+	}
+	return nil
+}
+
+func (r *Reconciler) observeGrant(ctx context.Context, claw *v1alpha1.Claw, f *facts) error {
+	var grant v1alpha1.ClawGrant
+	if err := r.child(ctx, claw, claw.Name, &grant); err != nil {
+		return err
+	}
+	if grant.UID != "" {
+		f.grant = &grant
 	}
 	return nil
 }

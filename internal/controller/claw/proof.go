@@ -60,7 +60,23 @@ func madeByUs(claw *v1alpha1.Claw, pod *corev1.Pod, f *facts, image string) bool
 	}
 	first := spec.InitContainers[0]
 	return first.Name == cage.ContainerProbe && first.Image == image && first.RestartPolicy == nil &&
-		slices.Equal(first.Command, []string{"/probe"}) && len(first.Args) == 0
+		slices.Equal(first.Command, []string{"/probe"}) && len(first.Args) == 0 &&
+		len(first.VolumeMounts) == 0 && toldOurPlan(claw, first.Env)
+}
+
+// toldOurPlan checks that the probe reads its plan where we write it, and nowhere else.
+func toldOurPlan(claw *v1alpha1.Claw, env []corev1.EnvVar) bool {
+	plans := 0
+	for _, v := range env {
+		if v.Name != cage.EnvProbePlan {
+			continue
+		}
+		if v.ValueFrom == nil || v.ValueFrom.ConfigMapKeyRef == nil || v.ValueFrom.ConfigMapKeyRef.Name != cage.ProbeName(claw.Name) {
+			return false
+		}
+		plans++
+	}
+	return plans == 1
 }
 
 func probeStatus(pod *corev1.Pod) *corev1.ContainerStatus {

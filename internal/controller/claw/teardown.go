@@ -44,6 +44,19 @@ func (r *Reconciler) revoke(ctx context.Context, applier apply.Applier, claw *v1
 	return 0, deleteAll(ctx, applier, r.Client, append(agentWorkload(claw), gatewayWorkload(claw)...))
 }
 
+// disown closes a Claw whose organization is gone, however it went: by its grant, so that all of it goes on
+// when the organization is there again. A cage that is merely not ready keeps what runs in it.
+func (r *Reconciler) disown(ctx context.Context, applier apply.Applier, claw *v1alpha1.Claw, f facts) error {
+	if f.organization != nil || f.grant == nil {
+		return nil
+	}
+	grant, err := cage.Grant(claw, f.result.Grant)
+	if err != nil {
+		return err
+	}
+	return applier.Children(ctx, claw.UID, []cage.Object{grant})
+}
+
 // agentWorkload is what runs of an agent, and what only it needs.
 func agentWorkload(claw *v1alpha1.Claw) []client.Object {
 	return []client.Object{

@@ -15,7 +15,7 @@ var dropped = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authentication-Info": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Content-Encoding": true,
 	"Set-Cookie": true, "Alt-Svc": true, "Refresh": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
-	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Content-Location": true,
+	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Content-Location": true, recordHeader: true,
 }
 
 const recordHeader = "Claw-Record"

@@ -116,10 +116,10 @@ func (r *releasing) Close() error {
 
 // decodeAnswer undoes a content encoding the provider was asked not to use.
 func decodeAnswer(answer *http.Response) error {
-	if answer.StatusCode == http.StatusSwitchingProtocols {
-		return errors.New("the provider changed the protocol")
+	if answer.StatusCode < 200 || answer.StatusCode > 599 { // 101 among them
+		return errors.New("the provider changed the protocol, or answered with a status that is none")
 	}
-	switch strings.ToLower(answer.Header.Get("Content-Encoding")) {
+	switch strings.ToLower(strings.Join(answer.Header.Values("Content-Encoding"), ",")) {
 	case "", "identity":
 		return nil
 	case "gzip":

@@ -328,11 +328,31 @@ func TestCompressedAnswerIsScrubbed(t *testing.T) {
 	}
 }
 
-func TestAnswerThatCannotBeScrubbed(t *testing.T) {
+func TestAnswerThatCannotBePassedOn(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"an encoding nobody asked for": func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Encoding", "br") },
+		"two encodings": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header()["Content-Encoding"] = []string{"identity", "gzip"}
+		},
+		"no status": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(999) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.answers(answer)
+			if status, _, body := w.post(w.client(), "https://slack.com/api/auth.test", "", ""); status != http.StatusBadGateway {
+				t.Errorf("got %d %s", status, body)
+			}
+		})
+	}
+}
+
+// A provider cannot say which record is that of its answer.
+func TestRecordNumberIsOurs(t *testing.T) {
 	w := newWorld(t)
-	w.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Encoding", "br") })
-	if status, _, body := w.post(w.client(), "https://slack.com/api/auth.test", "", ""); status != http.StatusBadGateway {
-		t.Errorf("got %d %s", status, body)
+	w.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set(recordHeader, "4711") })
+	_, header, _ := w.post(w.client(), "https://slack.com/api/auth.test", "", "")
+	if diff := cmp.Diff([]string{"1"}, header.Values(recordHeader)); diff != "" {
+		t.Error(diff)
 	}
 }
 

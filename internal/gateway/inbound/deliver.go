@@ -21,6 +21,7 @@ import (
 const (
 	deliverers     = 8
 	answerTimeout  = 30 * time.Second // for the agent to answer
+	restTimeout    = time.Second      // and to end its answer
 	maxAnswers     = 4                // that are no success, as many as Slack's own attempts
 	maxAge         = 15 * time.Minute // of a message the agent does not take
 	firstBackoff   = 250 * time.Millisecond
@@ -193,7 +194,9 @@ func (h *Handler) post(ctx context.Context, snap *state.Snapshot, it *item, ip s
 		return e, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
+	stop := time.AfterFunc(restTimeout, func() { _ = res.Body.Close() }) // an answer without end is one all the same
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10)                        // so that the connection can be used again
+	stop.Stop()
 	e.upstream.Status = res.StatusCode
 	if res.StatusCode/100 != 2 {
 		e.reason = "the agent answered that it does not take it"

@@ -207,3 +207,24 @@ func TestAFullSpoolHasTheProviderTryAgain(t *testing.T) {
 	r.handler.spool.release(1)
 	r.send(event("Evlast", nil), 200)
 }
+
+// An agent that never ends its answers holds up no delivery, and its taking the message is recorded.
+func TestAnswersWithoutEnd(t *testing.T) {
+	r := newRig(t)
+	answer := func(w http.ResponseWriter, req *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done()
+	}
+	r.agent.answer.Store(&answer)
+	const n = deliverers + 1
+	for i := range n {
+		r.send(event(fmt.Sprint("Ev", i), nil), 200)
+	}
+	for range n {
+		r.delivered()
+	}
+	if got := r.outcome(); got.Decision != audit.Allowed {
+		t.Errorf("recorded %+v", got)
+	}
+}

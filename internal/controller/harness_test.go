@@ -46,8 +46,9 @@ const (
 	gatewayImage      = "clawstaff.dev/gateway:test"
 )
 
-// api is the API server past every cache, as an administrator; a manager with all controllers runs beside.
-var api client.Client
+// api is the API server past every cache, as an administrator, and asManager as the manager; a manager with
+// all controllers runs beside.
+var api, asManager client.Client
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -112,6 +113,9 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 	config.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + operatorNamespace + ":" + v1alpha1.ManagedBy,
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
+	}
+	if asManager, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
 	}
 	mgr, err := ctrl.NewManager(counted(config), ctrl.Options{
 		Scheme: scheme, Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},

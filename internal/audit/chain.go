@@ -104,6 +104,7 @@ func ParseLink(line []byte) (Link, error) {
 		Name:      string(s.until(`,"name":"`, '"')),
 		UID:       string(s.until(`,"uid":"`, '"')),
 	}
+	s.bad = s.bad || len(s.rest) == 0 || s.rest[0] != '}' // nothing else is said of the Claw
 	n, err := strconv.ParseUint(string(seq), 10, 64)
 	switch {
 	case s.bad || err != nil || strconv.FormatUint(n, 10) != string(seq) || n == 0:
@@ -112,6 +113,8 @@ func ParseLink(line []byte) (Link, error) {
 		return Link{}, fmt.Errorf("record %d: prev and hash are not SHA-256 in hexadecimal", n)
 	case !json.Valid(line):
 		return Link{}, fmt.Errorf("record %d is not JSON", n)
+	case saidAgain(s.rest):
+		return Link{}, fmt.Errorf("record %d says twice where its place is", n)
 	}
 	sum := sha256.New()
 	sum.Write(line[:hashOffset(n, string(prev))])
@@ -140,6 +143,45 @@ func (s *scanner) until(prefix string, end byte) []byte {
 	}
 	s.rest = rest[at+1:]
 	return rest[:at]
+}
+
+// saidAgain reports whether the rest of a line, from the end of the claw on, has a key of the beginning once more, in
+// whatever case. Many readers believe the last one: such a record would pass for another Claw's.
+func saidAgain(rest []byte) bool {
+	depth := 2
+	for i := 0; i < len(rest); i++ {
+		switch rest[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			start := i + 1
+			for i = start; rest[i] != '"'; i++ {
+				if rest[i] == '\\' {
+					i++
+				}
+			}
+			next := bytes.TrimLeft(rest[i+1:], " \t\r\n")
+			if depth == 1 && len(next) > 0 && next[0] == ':' && isPlace(rest[start:i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isPlace reports whether a key is, or with its escapes may be, one of those that say where a record belongs.
+func isPlace(key []byte) bool {
+	if bytes.IndexByte(key, '\\') >= 0 {
+		return true
+	}
+	for _, name := range []string{"seq", "prev", "hash", "time", "claw"} {
+		if bytes.EqualFold(key, []byte(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 func isHash(b []byte) bool {

@@ -2,6 +2,8 @@ package audit_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -145,6 +147,36 @@ func TestVerify(t *testing.T) {
 			}
 			if broken.Kind != tt.kind || broken.Seq != tt.seq {
 				t.Errorf("got %v, want a %s at record %d", broken, tt.kind, tt.seq)
+			}
+		})
+	}
+}
+
+// A record with a right hash is refused if some reader could take it for one of another place.
+func TestParseLinkRefusesASecondPlace(t *testing.T) {
+	lines, _ := history(t, 1)
+	for name, addition := range map[string]string{
+		"another Claw":          `,"claw":{"namespace":"acme","name":"other","uid":"u"}`,
+		"in capitals":           `,"Claw":{"namespace":"acme","name":"other","uid":"u"}`,
+		"escaped":               `,"\u0063law":{"namespace":"acme","name":"other","uid":"u"}`,
+		"another number":        `,"a":["x",{"b":"}\""}],"seq":9`,
+		"with white space":      `,"seq" :9`,
+		"another UID":           "",
+		"nothing, a deep claw":  `,"a":{"claw":1,"seq":2}`,
+		"nothing, a text claw":  `,"a":"claw","b":["seq"]`,
+		"nothing, a quoted key": `,"a":"\"claw\":1"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			line := strings.TrimSuffix(string(lines[0]), "}") + addition + "}"
+			if addition == "" {
+				line = strings.Replace(string(lines[0]), `"uid":"`, `"uid":"u","uid":"`, 1)
+			}
+			link := mustParse(t, lines[0])
+			open := strings.Replace(line, link.Hash, "", 1)
+			sum := sha256.Sum256([]byte(open))
+			_, err := audit.ParseLink([]byte(strings.Replace(line, link.Hash, hex.EncodeToString(sum[:]), 1)))
+			if fine := strings.HasPrefix(name, "nothing"); fine != (err == nil) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

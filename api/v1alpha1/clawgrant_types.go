@@ -148,12 +148,18 @@ type ClawGrantStatus struct {
 type GrantGateway struct {
 	// PodUID of the gateway.
 	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
 	PodUID string `json:"podUID"`
 	// PodName of the gateway.
 	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`
 	PodName string `json:"podName"`
 	// Enforcing is the hash of the grant this gateway enforces.
 	// +optional
+	// +kubebuilder:validation:MaxLength=128
 	Enforcing string `json:"enforcing,omitempty"`
 	// State the gateway enforces; Revoked once connections are cut and keys forgotten.
 	// +optional

@@ -1,11 +1,13 @@
 package cel
 
 import (
+	"strings"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -95,6 +97,23 @@ func TestGatewayWritesItsOwnEntryOnly(t *testing.T) {
 	refused("taking another's entry away", setGateways(t, mine, "one", myUID))
 	if err := setGateways(t, mine, "one", "former"); err != nil {
 		t.Errorf("taking its own entry away: %v", err)
+	}
+
+	// What it says of itself is small, and a name the manager can look for.
+	for what, bad := range map[string]v1alpha1.GrantGateway{
+		"a pod name that is a path": {PodUID: myUID, PodName: "../sibling"},
+		"no pod name":               {PodUID: myUID},
+		"a huge pod name":           {PodUID: myUID, PodName: strings.Repeat("x", 254)},
+		"a huge hash":               {PodUID: myUID, PodName: "p", Enforcing: strings.Repeat("x", 129)},
+	} {
+		g := &v1alpha1.ClawGrant{}
+		if err := k8s.Get(t.Context(), client.ObjectKey{Namespace: cage, Name: "one"}, g); err != nil {
+			t.Fatal(err)
+		}
+		g.Status.Gateways = append(g.Status.Gateways, bad)
+		if err := mine.Status().Update(t.Context(), g); !apierrors.IsInvalid(err) {
+			t.Errorf("%s: got %v, want a refusal by the schema", what, err)
+		}
 	}
 
 	refused("widening its grant", mine.Patch(t.Context(), grant("one"), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"visibility":"Organization"}}`))))

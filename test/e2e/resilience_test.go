@@ -78,6 +78,7 @@ func TestKilledProcessesReturn(t *testing.T) {
 			begun := time.Now()
 			must(t, replaced(ctx, victim.in, victim.selector, killed))
 			t.Logf("replaced after %s", time.Since(begun))
+			must(t, j.AwaitLeader(ctx))
 			must(t, j.AwaitReady(ctx, journey.Claw))
 			t.Logf("Ready after %s", time.Since(begun))
 			_, err = j.Ask(ctx, journey.Claw, journey.Lee, journey.Support, "back after "+victim.name+"?", time.Minute)

@@ -22,6 +22,7 @@ const atRest = 30 * time.Second
 func TestZeroWritesAtRest(t *testing.T) {
 	must(t, fresh(t))
 	// What other tests did to one Claw may not have been looked at by the other yet.
+	must(t, j.AwaitLeader(t.Context()))
 	must(t, j.Touch(t.Context(), journey.Claw))
 	must(t, j.Touch(t.Context(), journey.Sibling))
 	settle(t)

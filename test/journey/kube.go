@@ -191,3 +191,20 @@ func (j *Journey) Touch(ctx context.Context, claw string) error {
 	return j.Client.Patch(ctx, object, ctrlclient.RawPatch("application/merge-patch+json",
 		fmt.Appendf(nil, `{"metadata":{"annotations":{"journey.example/touched":%q}}}`, time.Now().Format(time.RFC3339Nano))))
 }
+
+// AwaitLeader waits until one of the managers that run leads. One that was killed is followed only when its
+// lease is over.
+func (j *Journey) AwaitLeader(ctx context.Context) error {
+	return j.Eventually(ctx, time.Minute, "a manager to lead", func(ctx context.Context) error {
+		lease, err := j.Kube.CoordinationV1().Leases(SystemNS).Get(ctx, "clawstaff-manager", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if lease.Spec.HolderIdentity == nil {
+			return errors.New("nobody holds the lease")
+		}
+		pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+		_, err = j.Kube.CoreV1().Pods(SystemNS).Get(ctx, pod, metav1.GetOptions{})
+		return err
+	})
+}

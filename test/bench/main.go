@@ -87,12 +87,14 @@ func (b *bench) parts(ctx context.Context, parts []string, document string, out 
 		if !slices.Contains(parts, part) || ctx.Err() != nil {
 			continue
 		}
+		busy := report.Busy()
 		section, err := b.part(ctx, part)
 		if err != nil {
 			b.say("%s failed: %v", part, err)
 			failures = append(failures, fmt.Errorf("%s: %w", part, err))
 			continue
 		}
+		section.Notes = append(section.Notes, busy...)
 		if err := section.Print(out); err != nil {
 			return err
 		}

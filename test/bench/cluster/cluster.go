@@ -41,6 +41,8 @@ type Bench struct {
 	version string // of Kubernetes
 	secret  string // part of every key of this run
 	serial  int    // of Claws, so that no two have the same name or key
+
+	revocations revocations
 }
 
 // maxClaws is how many Claws one run can have: each has a key of its own, and the provider is told them all at once.

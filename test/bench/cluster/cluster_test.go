@@ -44,7 +44,7 @@ func TestCutFigures(t *testing.T) {
 		t.Errorf("two slow revocations of a hundred: %+v", f)
 	}
 	cuts[3].late = 1
-	if f := cutFigures("", cuts)[4]; f.Met || f.Value != "1" {
+	if f := cutFigures("", cuts)[5]; f.Met || f.Value != "1" {
 		t.Errorf("a request that got through late: %+v", f)
 	}
 }

@@ -19,6 +19,19 @@ func Machine(kubernetes string) string {
 	return text
 }
 
+// Busy is a note for the reader if the machine has other things to do than to be measured.
+func Busy() []string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return nil
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	if load, err := strconv.ParseFloat(first, 64); err != nil || load < float64(runtime.NumCPU()) {
+		return nil
+	}
+	return []string{fmt.Sprintf("the machine was busy with other things: when this began, %s programs on average wanted its %d cores", first, runtime.NumCPU())}
+}
+
 func kernel() string {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {

@@ -193,7 +193,11 @@ func (b *Bench) cut(ctx context.Context, name string, log *tail) (cut, error) {
 	if err != nil {
 		return cut{}, fmt.Errorf("%s after its revocation: %w", name, err)
 	}
-	c := cut{accepted: accepted.Sub(sent), shown: b.revocations.shown(name).Sub(sent), toAgent: time.UnixMicro(line.LastByte).Sub(sent),
+	shown := b.revocations.shown(name)
+	if shown.IsZero() {
+		return cut{}, fmt.Errorf("no watch shows that %s is revoked", name)
+	}
+	c := cut{accepted: accepted.Sub(sent), shown: shown.Sub(sent), toAgent: time.UnixMicro(line.LastByte).Sub(sent),
 		attempts: line.Refusals - before.Refusals, way: time.Duration(line.Way) * time.Microsecond}
 	return c, b.atProvider(ctx, name, sent, accepted, &c)
 }

@@ -103,6 +103,7 @@ func TestLoadRefuses(t *testing.T) {
 		"from":              {change("path.thing", "header.thing"), "not path.NAME"},
 		"path parameter":    {change("path.thing", "path.other"), "no {other}"},
 		"body":              {change("path.thing", "body.thing"), "no body"},
+		"exception":         {change("from: [path.thing]", `from: [path.thing], except: "["`), "except"},
 		"setting":           {change("action: Read", "set: {a-b: true}, action: Read"), "not a parameter"},
 		"forbidden and not": {change("action: Read", "params: [a], forbid: [a], action: Read"), "may be given"},
 		"nested nowhere":    {change("action: Read", "nested: [{in: [a], key: b}], action: Read"), "nested"},

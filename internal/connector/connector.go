@@ -139,6 +139,10 @@ type ResourceSource struct {
 	// From lists the places: path.NAME, query.NAME, body.NAME. At least one of them must name it, and those
 	// that do must agree.
 	From []string `json:"from"`
+	// Except is the shape of ids that are refused whatever a grant says.
+	Except string `json:"except,omitempty"`
+
+	except *regexp.Regexp
 }
 
 // FieldRule limits the values of one field of a JSON body.

@@ -201,6 +201,8 @@ func (c *Connector) findResources(call *Call) error {
 			case !there:
 			case !c.shapes[source.Type].MatchString(found):
 				return fmt.Errorf("%s is not the id of a %s", from, source.Type)
+			case source.except != nil && source.except.MatchString(found):
+				return fmt.Errorf("%s names a %s that acts where no gateway sees it", from, source.Type)
 			case id != "" && id != found:
 				return fmt.Errorf("the request names two different %ss", source.Type)
 			default:

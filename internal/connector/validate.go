@@ -57,7 +57,7 @@ func (c *Connector) prepare() error {
 	}
 	c.shapes = map[string]*regexp.Regexp{}
 	for kind, shape := range c.Resources {
-		re, err := regexp.Compile(`^(?:` + shape + `)$`)
+		re, err := wholeMatch(shape)
 		if err != nil || !nameShape.MatchString(kind) {
 			return fmt.Errorf("resources.%s: not a regular expression of a resource's ids: %q", kind, shape)
 		}
@@ -65,6 +65,9 @@ func (c *Connector) prepare() error {
 	}
 	return c.prepareOperations()
 }
+
+// wholeMatch compiles an expression that a whole id must match.
+func wholeMatch(shape string) (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + shape + `)$`) }
 
 func (c *Connector) checkSlots() error {
 	inject := 0
@@ -140,8 +143,8 @@ func (c *Connector) checkOperation(op *Operation) error {
 	default:
 		return fmt.Errorf("authority: %q is unknown", op.Authority)
 	}
-	for _, r := range op.Resources {
-		if err := c.checkResource(op, r); err != nil {
+	for i := range op.Resources {
+		if err := c.checkResource(op, &op.Resources[i]); err != nil {
 			return err
 		}
 	}
@@ -185,12 +188,17 @@ func (c *Connector) checkParams(op *Operation) error {
 	return nil
 }
 
-func (c *Connector) checkResource(op *Operation, r ResourceSource) error {
+func (c *Connector) checkResource(op *Operation, r *ResourceSource) (err error) {
 	if c.shapes[r.Type] == nil {
 		return fmt.Errorf("resources: type %q has no shape in the connector's resources", r.Type)
 	}
 	if len(r.From) == 0 {
 		return fmt.Errorf("resources: %s is found nowhere", r.Type)
+	}
+	if r.Except != "" {
+		if r.except, err = wholeMatch(r.Except); err != nil {
+			return fmt.Errorf("resources: except: %w", err)
+		}
 	}
 	for _, from := range r.From {
 		place, name, _ := strings.Cut(from, ".")

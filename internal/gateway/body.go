@@ -30,7 +30,7 @@ func (ex *exchange) readBody() error {
 	}
 	_ = ex.l.conn.SetReadDeadline(time.Now().Add(limits.Body))
 	if ex.h.expects {
-		if _, err := ex.l.conn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+		if err := ex.write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -360,4 +361,20 @@ func TestProxyURLWithoutPassword(t *testing.T) {
 	if _, err := c.Post(slackPost, formType, strings.NewReader(inChannel)); err == nil || !strings.Contains(err.Error(), "Proxy Authentication Required") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A connection that was idle for longer than a write may take can still be told to go on.
+func TestContinueAfterIdleness(t *testing.T) {
+	w := newWorld(t)
+	conn := w.tunnel("slack.com")
+	w.proxy.mu.Lock()
+	for s := range w.proxy.sessions {
+		_ = s.raw.SetWriteDeadline(time.Unix(1, 0)) // as an answer long ago has left it
+	}
+	w.proxy.mu.Unlock()
+	raw := "POST /api/chat.postMessage HTTP/1.1\r\nHost: slack.com\r\nExpect: 100-continue\r\nContent-Type: " + formType + "\r\nContent-Length: 28\r\n\r\n"
+	if status, _ := exchangeRaw(t, conn, raw+inChannel); status != 100 {
+		t.Errorf("got %d", status)
+	}
+	w.wait("outcome", isOutcome)
 }

@@ -367,6 +367,7 @@ func TestProxyURLWithoutPassword(t *testing.T) {
 func TestContinueAfterIdleness(t *testing.T) {
 	w := newWorld(t)
 	conn := w.tunnel("slack.com")
+	exchangeRaw(t, conn, "POST /api/auth.test HTTP/1.1\r\nHost: slack.com\r\nContent-Length: 0\r\n\r\n")
 	w.proxy.mu.Lock()
 	for s := range w.proxy.sessions {
 		_ = s.raw.SetWriteDeadline(time.Unix(1, 0)) // as an answer long ago has left it
@@ -376,5 +377,5 @@ func TestContinueAfterIdleness(t *testing.T) {
 	if status, _ := exchangeRaw(t, conn, raw+inChannel); status != 100 {
 		t.Errorf("got %d", status)
 	}
-	w.wait("outcome", isOutcome)
+	w.wait("outcome", func(r audit.Record) bool { return isOutcome(r) && r.Operation == "chat.postMessage" })
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -169,6 +171,30 @@ func TestDelete(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The workspace of a former Claw of the same name may be there for a while: another Claw, perhaps of another
+// owner, does not find it.
+func TestFormerWorkspaceIsNotFound(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	former := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.WorkspaceClaim("triage"), OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Claw", Name: "triage", UID: "former"}}},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}
+	create(t, former)
+	claw := c.claw("triage")
+	condition(t, claw, v1alpha1.ConditionRuntimeReady, v1alpha1.ReasonDependencyNotReady)
+	if get(t, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.AgentName("triage")}}) {
+		t.Error("the agent is made, and would mount the workspace of another Claw")
+	}
+	update(t, former, func(p *corev1.PersistentVolumeClaim) { p.Finalizers = nil }) // nothing uses it
+	remove(t, former)
+	agentPod(t, claw, proved)
 }
 
 func TestOrganizationWaitsForItsClaws(t *testing.T) {

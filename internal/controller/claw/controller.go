@@ -95,10 +95,14 @@ func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (t
 	if err := r.forgetDead(ctx, f); err != nil {
 		return 0, err
 	}
-	if f.hold != nil {
-		return 0, deleteAll(ctx, applier, r.Client, agentWorkload(claw))
+	if f.hold == nil {
+		return 0, nil
 	}
-	return 0, nil
+	var again time.Duration
+	if f.hold.waiting {
+		again = waitInterval
+	}
+	return again, deleteAll(ctx, applier, r.Client, agentWorkload(claw))
 }
 
 // finalizer adds or removes ours. The UID makes sure that it is this very Claw, and not one that came after it.

@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,6 +77,9 @@ func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, e
 		return f, err
 	}
 	if err := r.observeSandbox(ctx, &f); err != nil {
+		return f, err
+	}
+	if err := r.observeWorkspace(ctx, claw, &f); err != nil {
 		return f, err
 	}
 	if claw.Spec.State != v1alpha1.ClawRevoked {
@@ -213,52 +215,6 @@ func (r *Reconciler) pods(ctx context.Context, claw *v1alpha1.Claw) ([]corev1.Po
 		return nil, fmt.Errorf("list the pods of the Claw: %w", err)
 	}
 	return pods.Items, nil
-}
-
-// observeSandbox finds the runtime class the organization asks for.
-func (r *Reconciler) observeSandbox(ctx context.Context, f *facts) error {
-	sandbox := f.organization.Spec.Sandbox
-	if sandbox.RuntimeClassName == "" {
-		return nil
-	}
-	var class nodev1.RuntimeClass
-	err := r.Client.Get(ctx, client.ObjectKey{Name: string(sandbox.RuntimeClassName)}, &class)
-	switch {
-	case err == nil:
-		f.runtimeClass = class.Name
-	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("read RuntimeClass %s: %w", sandbox.RuntimeClassName, err)
-	case sandbox.RuntimeClass != v1alpha1.RuntimeClassPreferred:
-		f.hold = &obstacle{reason: v1alpha1.ReasonRuntimeClassMissing, message: fmt.Sprintf(
-			"ClawOrganization %q requires RuntimeClass %q, which this cluster does not have: install it, or have the platform set spec.sandbox.runtimeClass to Preferred",
-			f.organization.Name, sandbox.RuntimeClassName)}
-	}
-	return nil
-}
-
-// siblingOf names another Claw of the cage whose gateway is up, to prove that it cannot be reached; or "".
-func (r *Reconciler) siblingOf(ctx context.Context, claw *v1alpha1.Claw) (string, error) {
-	var claws v1alpha1.ClawList
-	if err := r.Client.List(ctx, &claws, client.InNamespace(claw.Namespace)); err != nil {
-		return "", fmt.Errorf("list the Claws of the cage: %w", err)
-	}
-	sibling := ""
-	for i := range claws.Items {
-		c := &claws.Items[i]
-		up := meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionGatewayReady) && c.DeletionTimestamp == nil
-		if c.Name != claw.Name && up && (sibling == "" || c.Name < sibling) {
-			sibling = c.Name
-		}
-	}
-	if sibling == "" {
-		return "", nil
-	}
-	var service corev1.Service
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: claw.Namespace, Name: cage.GatewayName(sibling)}, &service)
-	if err != nil {
-		return "", client.IgnoreNotFound(err)
-	}
-	return service.Spec.ClusterIP, nil
 }
 
 // gatewaysSay tells whether every live gateway pod has said that it enforces the given state.

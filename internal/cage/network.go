@@ -18,9 +18,13 @@ import (
 var (
 	notPublic4 = []string{
 		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+		"168.63.129.16/32", // a cloud's own services behind a public address
 		"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
 	}
-	notPublic6 = []string{"::/127", "64:ff9b::/96", "fc00::/7", "fe80::/10", "ff00::/8"}
+	notPublic6 = []string{
+		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", // IPv4 in other clothes
+		"fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+	}
 )
 
 // services give the gateway an address that stays while its pods change, and the StatefulSet its domain.

@@ -76,8 +76,9 @@ type ClawSpec struct {
 	// Runtime is what runs; exactly one.
 	// +required
 	Runtime Runtime `json:"runtime,omitzero"`
-	// Resources of the agent container.
+	// Resources of the agent container. A limit of zero, which would be none, counts as not set.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims: an agent has no resource claims to use: leave it out"
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 }
 

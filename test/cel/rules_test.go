@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -76,6 +77,10 @@ func TestClawRules(t *testing.T) {
 		{"a name with a dot", claw(named("a.b")), []string{"starting with a letter, because Services are named after it"}},
 		{"a name that starts with a digit", claw(named("1a")), []string{"starting with a letter, because Services are named after it"}},
 		{"private", claw(private), nil},
+		{"resources", claw(func(c *v1alpha1.Claw) {
+			c.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}
+		}), nil},
+		{"resources of claims", claw(func(c *v1alpha1.Claw) { c.Spec.Resources.Claims = []corev1.ResourceClaim{{Name: "gpu"}} }), []string{"spec.resources.claims: an agent has no resource claims"}},
 		{"Team without a team", claw(func(c *v1alpha1.Claw) { c.Spec.Teams = nil }), []string{"name at least one team with visibility Team, and none otherwise"}},
 		{"Private with a team", claw(func(c *v1alpha1.Claw) { c.Spec.Visibility = v1alpha1.VisibilityPrivate }), []string{"name at least one team with visibility Team, and none otherwise"}},
 		{"an unknown visibility", claw(func(c *v1alpha1.Claw) { c.Spec.Visibility = "World" }), []string{`supported values: "Private", "Team", "Organization"`}},

@@ -33,7 +33,7 @@ type ClawSpecApplyConfiguration struct {
 	State *apiv1alpha1.ClawState `json:"state,omitempty"`
 	// Runtime is what runs; exactly one.
 	Runtime *RuntimeApplyConfiguration `json:"runtime,omitempty"`
-	// Resources of the agent container.
+	// Resources of the agent container. A limit of zero, which would be none, counts as not set.
 	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
 }
 

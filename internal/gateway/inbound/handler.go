@@ -4,6 +4,7 @@
 package inbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -25,7 +26,7 @@ const (
 	SlackPath = "/hooks/slack"
 
 	maxBody       = 1 << 20
-	maxConcurrent = 32
+	maxConcurrent = 16 // strangers can fill these: with as many of the largest bodies the gateway has memory left
 	bodyTimeout   = 5 * time.Second
 	// recordTimeout leaves time to acknowledge within the three seconds Slack waits.
 	recordTimeout = 2500 * time.Millisecond
@@ -141,7 +142,9 @@ func acceptable(w http.ResponseWriter, r *http.Request) error {
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var body bytes.Buffer
+	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // acceptable has seen that it is not too much
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -149,7 +152,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case err != nil:
 		return nil, &refusal{status: http.StatusBadRequest, public: "the body is not complete"}
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // verify finds the credential whose app has signed the body.

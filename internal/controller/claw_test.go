@@ -268,6 +268,30 @@ func TestPlantedChildren(t *testing.T) {
 	}
 }
 
+// A planted Secret that a finalizer holds is waited for: no key is written into it meanwhile.
+func TestPlantedAndHeld(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	planted := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage"), Finalizers: []string{"example.com/hold"}},
+		Type:       cage.SecretTypeGateway,
+	}
+	create(t, planted)
+	claw := c.claw("triage")
+	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonDependencyNotReady)
+	eventually(t, func() string {
+		if !get(t, planted) || planted.DeletionTimestamp == nil {
+			return "it is not told to go"
+		}
+		return ""
+	})
+	if len(planted.Data) > 0 {
+		t.Errorf("it holds %d keys", len(planted.Data))
+	}
+	update(t, planted, func(s *corev1.Secret) { s.Finalizers = nil })
+	gatewayPod(t, claw)
+}
+
 // TestKeysAreKept: what was made once is not made again while it is there.
 func TestKeysAreKept(t *testing.T) {
 	c := newCage(t)

@@ -80,6 +80,9 @@ func (a *Applier) one(ctx context.Context, controller types.UID, o cage.Object) 
 		if err := a.remove(ctx, live); err != nil {
 			return err
 		}
+		if len(live.GetFinalizers()) > 0 {
+			return ErrWaiting // it is still there, and nothing of ours is written into it
+		}
 	case hashOf(live) == hash && covers(live, o):
 		return nil
 	}

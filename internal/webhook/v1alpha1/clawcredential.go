@@ -54,7 +54,7 @@ func (v *credentialValidator) look(ctx context.Context, r client.Reader, f *find
 		return nil
 	}
 	slots(f, v.Catalogue.Get(string(c.Spec.Connector)), c.Spec.Source.Secret.Keys)
-	return nil
+	return v.bySomebodyWithTheKey(ctx, f, c)
 }
 
 // slots refuses a source that fills other slots than the connector has, or not all of them.

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -130,7 +131,7 @@ func until(ctx context.Context, f func() error) error {
 }
 
 // as returns the API server as a user sees it. Every user of these tests may do everything by RBAC with
-// our kinds and nothing else, so that only the webhook refuses.
+// our kinds and nothing else, so that only the webhook refuses; sarah may also write the Secret of her key.
 func as(user string, groups ...string) client.Client {
 	c := rest.CopyConfig(config)
 	if user != admin {
@@ -161,6 +162,10 @@ func prepare(ctx context.Context) error {
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "kinds"}},
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "assign"}, Rules: []rbacv1.PolicyRule{{
 			APIGroups: []string{assignGroup}, Resources: []string{assignResource}, Verbs: []string{assignVerb}}}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "key"}, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"triage-slack"}, Verbs: []string{"update"}}}},
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "key"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: sarah}},
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "key"}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "pretender", Labels: map[string]string{v1alpha1.LabelOrganization: "acme"}}},
 	}
@@ -183,5 +188,7 @@ func prepare(ctx context.Context) error {
 		}
 	}
 	// RBAC takes effect a moment after it is written.
-	return until(ctx, func() error { return as(gitops).Create(ctx, claw(), client.DryRunAll) })
+	return until(ctx, func() error {
+		return errors.Join(as(gitops).Create(ctx, claw(), client.DryRunAll), as(sarah).Create(ctx, credential(), client.DryRunAll))
+	})
 }

@@ -44,9 +44,38 @@ func TestCredential(t *testing.T) {
 			if want != "" {
 				want = invalid + want
 			}
-			refusal(t, as(stranger).Create(t.Context(), c, client.DryRunAll), want)
+			refusal(t, as(sarah).Create(t.Context(), c, client.DryRunAll), want)
 		})
 	}
+}
+
+// Whoever may write credentials and cannot reach a Secret does not get at the key in it by a credential
+// for a Claw of their own.
+func TestNobodyBorrowsASecret(t *testing.T) {
+	const borrowed = `ClawCredential.clawstaff.dev "triage-slack" is invalid: spec.source.secret.name: Forbidden: asked by user "lee@acme.example", who may neither read nor write Secret "triage-slack" in namespace "acme": ` +
+		`a credential draws a key only for somebody who could reach it anyway. Have the key's owner write the ClawCredential, or be given the verb get, update or patch on that Secret`
+	mine := func(c *v1alpha1.ClawCredential) {
+		c.Spec.Claw = v1alpha1.CredentialClaw{Name: "mine", Owner: lee}
+	}
+	refusal(t, as(lee).Create(t.Context(), credential(mine), client.DryRunAll), borrowed)
+	refusal(t, as(admin).Create(t.Context(), credential(mine), client.DryRunAll), "")
+
+	other := credential(mine, func(c *v1alpha1.ClawCredential) { c.Spec.Source.Secret.Name = "other" })
+	if err := as(admin).Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := as(admin).Delete(t.Context(), other); err != nil {
+			t.Error(err)
+		}
+	}()
+	change := func(patch string) error {
+		return as(lee).Patch(t.Context(), other.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)), client.DryRunAll)
+	}
+	refusal(t, change(`{"spec":{"source":{"secret":{"name":"triage-slack"}}}}`), borrowed)
+	refusal(t, change(`{"spec":{"source":{"secret":{"keys":{"botToken":"b"}}}}}`), strings.ReplaceAll(borrowed, `Secret "triage-slack"`, `Secret "other"`))
+	refusal(t, change(`{"spec":{"state":"Revoked"}}`), "")
+	refusal(t, change(`{"metadata":{"labels":{"a":"b"}}}`), "")
 }
 
 func TestPolicy(t *testing.T) {

@@ -37,7 +37,9 @@ func (j *judge) byOwner(ctx context.Context, f *findings, org *v1alpha1.ClawOrga
 	if len(foreign) == 0 {
 		return nil
 	}
-	may, err := j.mayAssign(ctx, req.UserInfo, claw.Namespace)
+	may, err := j.may(ctx, req.UserInfo, authorizationv1.ResourceAttributes{
+		Group: assignGroup, Resource: assignResource, Verb: assignVerb, Namespace: claw.Namespace,
+	})
 	if err != nil || may {
 		return err
 	}
@@ -55,13 +57,32 @@ func isUser(org *v1alpha1.ClawOrganization, name v1alpha1.MemberName, username s
 	})
 }
 
-// mayAssign asks the API server whether a user may write Claws of other owners.
-func (j *judge) mayAssign(ctx context.Context, user authenticationv1.UserInfo, namespace string) (bool, error) {
+// bySomebodyWithTheKey refuses a credential whose author can reach its source Secret in no other way: the
+// Secret agrees to a credential by its name alone, and a name can be taken by whoever may delete and create
+// credentials.
+func (j *judge) bySomebodyWithTheKey(ctx context.Context, f *findings, c *v1alpha1.ClawCredential) error {
+	req, err := admission.RequestFromContext(ctx)
+	if err != nil {
+		return err
+	}
+	name := string(c.Spec.Source.Secret.Name)
+	for _, verb := range []string{"get", "update", "patch"} {
+		may, err := j.may(ctx, req.UserInfo, authorizationv1.ResourceAttributes{
+			Resource: "secrets", Verb: verb, Namespace: c.Namespace, Name: name,
+		})
+		if err != nil || may {
+			return err
+		}
+	}
+	f.refuse("spec.source.secret.name", "asked by user %q, who may neither read nor write Secret %q in namespace %q: a credential draws a key only for somebody who could reach it anyway. Have the key's owner write the ClawCredential, or be given the verb get, update or patch on that Secret",
+		req.UserInfo.Username, name, c.Namespace)
+	return nil
+}
+
+// may asks the API server what a user may do.
+func (j *judge) may(ctx context.Context, user authenticationv1.UserInfo, what authorizationv1.ResourceAttributes) (bool, error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: user.Username, Groups: user.Groups, UID: user.UID,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Group: assignGroup, Resource: assignResource, Verb: assignVerb, Namespace: namespace,
-		},
+		User: user.Username, Groups: user.Groups, UID: user.UID, ResourceAttributes: &what,
 	}}
 	for key, values := range user.Extra {
 		if review.Spec.Extra == nil {
@@ -70,7 +91,7 @@ func (j *judge) mayAssign(ctx context.Context, user authenticationv1.UserInfo, n
 		review.Spec.Extra[key] = authorizationv1.ExtraValue(values)
 	}
 	if err := j.reviews.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("ask whether user %q may assign owners: %w", user.Username, err)
+		return false, fmt.Errorf("ask whether user %q may %s %s: %w", user.Username, what.Verb, what.Resource, err)
 	}
 	return review.Status.Allowed && !review.Status.Denied, nil
 }

@@ -114,6 +114,31 @@ func build(t *testing.T, in ClawInput) []Object {
 	return objects
 }
 
+// Names of children are derived from names of Claws, which people choose: no two Claws have a child in common,
+// nor one with the cage.
+func TestNoTwoClawsShareAChild(t *testing.T) {
+	of := map[string]string{}
+	add := func(claw string, objects []Object) {
+		for _, o := range objects {
+			key := *o.GetKind() + " " + *o.GetName()
+			if other, taken := of[key]; taken {
+				t.Errorf("%s is of %s and of %s", key, other, claw)
+			}
+			of[key] = claw
+		}
+	}
+	add("the cage", ForOrganization(organization(nil)))
+	for _, name := range []string{"a", "a-gateway", "a-agent", "a-probe", "a-gateway-gateway", "a-agent-0", "gateway", "agent", "workspace-a", "clawstaff", "clawstaff-default-deny"} {
+		in := clawInput(func(in *ClawInput) { in.Claw.Name = name })
+		add(name, build(t, in))
+		if key := "PersistentVolumeClaim " + WorkspaceClaim(name); of[key] != "" {
+			t.Errorf("%s is of %s and of %s", key, of[key], name)
+		} else {
+			of[key] = name
+		}
+	}
+}
+
 // A limit of zero is none to the kubelet, and to a quota it is nothing: the agent gets the limits of one that asks for nothing.
 func TestLimitsOfZero(t *testing.T) {
 	zero := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0"), corev1.ResourceMemory: resource.MustParse("0")}

@@ -17,7 +17,6 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
-	"github.com/clawstaff/clawstaff/internal/controller/index"
 )
 
 // gatewayPatience is how long a gateway is given to say that it has cut everything, before its pod is
@@ -148,9 +147,9 @@ func (r *Reconciler) credentialsSettled(ctx context.Context, claw *v1alpha1.Claw
 	if claw.Spec.State != v1alpha1.ClawRevoked {
 		return true, nil
 	}
+	// Live: one that was bound a moment ago may not be in the cache as bound.
 	var list v1alpha1.ClawCredentialList
-	err := r.Client.List(ctx, &list, client.InNamespace(claw.Namespace), client.MatchingFields{index.CredentialClaw: claw.Name})
-	if err != nil {
+	if err := r.Live.List(ctx, &list, client.InNamespace(claw.Namespace)); err != nil {
 		return false, fmt.Errorf("list the credentials of the Claw: %w", err)
 	}
 	for i := range list.Items {

@@ -78,7 +78,7 @@ var DefaultLimits = Limits{
 	Denials:     20,
 	DenialBurst: 400,
 	BodyBytes:   5 << 20,
-	MemoryBytes: 32 << 20,
+	MemoryBytes: 24 << 20,
 }
 
 // Proxy is the agent-side proxy. Serve may be called for several listeners.

@@ -28,5 +28,5 @@ func set(file string) {
 	if err != nil || limit <= 0 {
 		return // "max": there is none
 	}
-	debug.SetMemoryLimit(limit / 10 * 8) // the rest is for what the runtime does not count
+	debug.SetMemoryLimit(limit / 4 * 3) // the rest is for what the runtime does not count, and for haste
 }

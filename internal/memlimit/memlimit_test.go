@@ -10,7 +10,7 @@ import (
 func TestSet(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
-	for content, want := range map[string]int64{"134217728\n": 107374176, "max\n": before, "0\n": before, "": before} {
+	for content, want := range map[string]int64{"134217728\n": 100663296, "max\n": before, "0\n": before, "": before} {
 		debug.SetMemoryLimit(before)
 		file := filepath.Join(t.TempDir(), "memory.max")
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,9 @@ import (
 const (
 	// maxBody is the largest batch taken. A gateway sends at most 4 MiB and one record.
 	maxBody = 8 << 20
-	// maxBodies is how much of bodies may be in memory at once.
-	maxBodies = 64 << 20
+	// maxBodies is how much of bodies may be in memory at once. Until it is on the disk each is there four times: as it
+	// came, as records, as lines, and as what is written.
+	maxBodies = 32 << 20
 	// maxOfOne is how many requests of one Claw are served at once. Its gateway has one batch under way, and perhaps
 	// some it has given up waiting for.
 	maxOfOne = 4
@@ -82,12 +84,13 @@ func (s *Server) appendRecords(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.bodies.Release(weight)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
+	var body bytes.Buffer
+	body.Grow(int(max(min(r.ContentLength, maxBody), 0)) + bytes.MinRead)
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		refuse(w, r, fmt.Errorf("read the body: %w", err))
 		return
 	}
-	b, err := decode(r.Header.Get("Content-Type"), body)
+	b, err := decode(r.Header.Get("Content-Type"), body.Bytes())
 	if err == nil && (b.claw.Namespace != namespace || b.claw.Name != claw) {
 		err = &notYours{caller: namespace + "/" + claw, asked: b.claw.Namespace + "/" + b.claw.Name}
 	}

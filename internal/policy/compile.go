@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ func Compile(in Input) Result {
 		grant.Channels, grant.Tools, grant.Models, grant.Audience = nil, nil, nil, nil
 	}
 	grant.Credentials = n.credentials(&grant)
+	n.fit(&grant)
 	grant.Withheld = n.withheld()
 	grant.Hash = Hash(&grant)
 	return Result{Grant: grant, Withheld: slices.Clone(grant.Withheld), OwnerPresent: present}
@@ -181,6 +183,24 @@ func (n *narrowing) entries() (channels []v1alpha1.ChannelRequest, tools []v1alp
 		}
 	}
 	return channels, tools, models
+}
+
+// maxGrant is how many bytes a grant may give in. One that fits into no object could not be stored, and the
+// one before it, which may give more, would stay in force.
+const maxGrant = 768 << 10
+
+// fit takes everything from a grant that is too large. It is the one place where fewer rules can give more.
+func (n *narrowing) fit(grant *v1alpha1.ClawGrantSpec) {
+	data, err := json.Marshal(grant)
+	if err == nil && len(data) <= maxGrant {
+		return
+	}
+	grant.Channels, grant.Tools, grant.Models, grant.Audience, grant.Credentials = nil, nil, nil, nil, nil
+	n.reports = slices.Insert(n.reports, 0, v1alpha1.Withheld{
+		Path: "spec", Reason: v1alpha1.WithheldNotAllowed,
+		Message: fmt.Sprintf("what is asked and allowed is too large for a grant (%d KiB, at most %d): ask for less, by patterns that end in *, or have security write fewer rules that overlap",
+			len(data)>>10, maxGrant>>10),
+	})
 }
 
 // known judges whether the catalogue has the connector of an entry.

@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -264,6 +267,42 @@ func TestGrantState(t *testing.T) {
 }
 
 // Reports are bounded, or a Claw could ask for so much that its grant fits into no object.
+// A grant that could not be stored would leave the one before it in force: it gives nothing instead.
+func TestGrantFitsIntoAnObject(t *testing.T) {
+	in := example()
+	ask := v1alpha1.ToolRule{Connector: "slack", Actions: []v1alpha1.Action{v1alpha1.ActionRead}}
+	for kind := range 8 {
+		scope := v1alpha1.ResourceScope{Type: fmt.Sprintf("t%d", kind)}
+		for i := range 128 {
+			scope.Names = append(scope.Names, v1alpha1.Pattern(fmt.Sprintf("C%05d", i)))
+		}
+		ask.Resources = append(ask.Resources, scope)
+	}
+	for range 16 {
+		in.Claw.Spec.Tools = append(in.Claw.Spec.Tools, v1alpha1.ToolRequest{ToolRule: ask, Credential: "slack-key"})
+	}
+	// Each rule leaves out another name, so that none has all that another has.
+	allow := &in.Policies[0].Spec.Allow
+	for left := range 32 {
+		rule := *ask.DeepCopy()
+		for i := range rule.Resources {
+			rule.Resources[i].Names = slices.Delete(rule.Resources[i].Names, left, left+1)
+		}
+		allow.Tools = append(allow.Tools, rule)
+	}
+	got := Compile(in)
+	data, err := json.Marshal(got.Grant)
+	if err != nil || len(data) > 1<<20 {
+		t.Errorf("the grant has %d bytes, %v", len(data), err)
+	}
+	if len(got.Grant.Tools)+len(got.Grant.Channels)+len(got.Grant.Models)+len(got.Grant.Credentials) > 0 {
+		t.Error("part of it is given")
+	}
+	if len(got.Withheld) == 0 || got.Withheld[0].Path != "spec" || !strings.Contains(got.Withheld[0].Message, "too large") {
+		t.Errorf("it does not say why: %+v", got.Withheld)
+	}
+}
+
 func TestWithheldIsBounded(t *testing.T) {
 	in := example()
 	in.Policies = nil

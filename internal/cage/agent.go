@@ -21,6 +21,7 @@ import (
 const (
 	agentDir      = "/etc/clawstaff"
 	workspacePath = "/workspace"
+	tmpSize       = "1Gi"
 )
 
 // agentStatefulSet runs the agent behind its probe.
@@ -84,7 +85,8 @@ func agentPod(in ClawInput) *corev1ac.PodSpecApplyConfiguration {
 		WithInitContainers(probeContainer(in)).
 		WithContainers(agentContainer(in)).
 		WithVolumes(
-			corev1ac.Volume().WithName("tmp").WithEmptyDir(corev1ac.EmptyDirVolumeSource()),
+			// It is on the node's disk: what it takes there, its neighbours miss.
+			corev1ac.Volume().WithName("tmp").WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(resource.MustParse(tmpSize))),
 			// Only the certificate: the rest of this Secret is in the environment already.
 			corev1ac.Volume().WithName("ca").WithSecret(corev1ac.SecretVolumeSource().
 				WithSecretName(AgentName(in.Claw.Name)).

@@ -139,6 +139,15 @@ func TestNoTwoClawsShareAChild(t *testing.T) {
 	}
 }
 
+// Whatever an agent writes to, somebody has bounded.
+func TestNoVolumeIsWithoutBound(t *testing.T) {
+	for _, v := range agentPod(clawInput(nil)).Volumes {
+		if v.EmptyDir != nil && v.EmptyDir.SizeLimit == nil {
+			t.Errorf("volume %s fills the node's disk", *v.Name)
+		}
+	}
+}
+
 // A limit of zero is none to the kubelet, and to a quota it is nothing: the agent gets the limits of one that asks for nothing.
 func TestLimitsOfZero(t *testing.T) {
 	zero := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0"), corev1.ResourceMemory: resource.MustParse("0")}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -27,6 +28,9 @@ const (
 	// maxOfOne is how many requests of one Claw are served at once. Its gateway has one batch under way, and perhaps
 	// some it has given up waiting for.
 	maxOfOne = 4
+	// maxUnknown is how many tokens of one address are found out about at once: half of all that are. Who has none that is
+	// good could otherwise keep the API server from being asked about anybody else's.
+	maxUnknown = maxReviews / 2
 	// requestTimeout bounds what a request waits for, beside the disk.
 	requestTimeout = 10 * time.Second
 )
@@ -39,7 +43,7 @@ type Server struct {
 	mux    *http.ServeMux
 
 	mu     sync.Mutex
-	served map[string]int // requests under way, by Claw
+	served map[string]int // requests under way, by Claw and by address
 }
 
 // NewServer serves store to the gateways that who knows.
@@ -63,7 +67,7 @@ func (s *Server) appendRecords(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	namespace, claw, err := s.caller(ctx, r)
 	if err == nil {
-		err = s.enter(namespace + "/" + claw)
+		err = s.enter(namespace+"/"+claw, maxOfOne)
 	}
 	if err != nil {
 		refuse(w, r, err)
@@ -117,7 +121,7 @@ func (s *Server) getHead(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	namespace, claw, err := s.caller(ctx, r)
 	if err == nil {
-		err = s.enter(namespace + "/" + claw)
+		err = s.enter(namespace+"/"+claw, maxOfOne)
 	}
 	if err != nil {
 		refuse(w, r, err)
@@ -144,28 +148,33 @@ func (s *Server) caller(ctx context.Context, r *http.Request) (namespace, claw s
 	if !ok {
 		return "", "", errUnknownToken
 	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if err := s.enter(host, maxUnknown); err != nil {
+		return "", "", err
+	}
+	defer s.leave(host)
 	return s.who.Authenticate(ctx, token)
 }
 
-// errBusy means that a Claw asks for more at once than is its share.
-var errBusy = errors.New("too many requests of this Claw at once")
+// errBusy means that somebody asks for more at once than is their share.
+var errBusy = errors.New("too many requests of this Claw or address at once")
 
-// enter takes one of a Claw's places: what one gateway's token is used for must leave room for everybody else.
-func (s *Server) enter(claw string) error {
+// enter takes one of the places that a Claw or an address has: what one of them does must leave room for the others.
+func (s *Server) enter(who string, places int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served[claw] >= maxOfOne {
+	if s.served[who] >= places {
 		return errBusy
 	}
-	s.served[claw]++
+	s.served[who]++
 	return nil
 }
 
-func (s *Server) leave(claw string) {
+func (s *Server) leave(who string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served[claw]--; s.served[claw] == 0 {
-		delete(s.served, claw)
+	if s.served[who]--; s.served[who] == 0 {
+		delete(s.served, who)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,20 +33,24 @@ var (
 	roleBindings = kind{"/apis/rbac.authorization.k8s.io/v1", "rolebindings"}
 )
 
-var (
-	admin *rest.Config
-	cages atomic.Int32
-)
+var cages atomic.Int32
 
-func TestMain(m *testing.M) {
-	var stop func()
-	var err error
-	if admin, _, stop, err = controlplane.Run(); err != nil {
+// admin starts an API server for the first test that needs one: fuzzing, which has many processes, needs none.
+var admin = sync.OnceValue(func() *rest.Config {
+	config, _, stop, err := controlplane.Run()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	stopAdmin = stop
+	return config
+})
+
+var stopAdmin = func() {}
+
+func TestMain(m *testing.M) {
 	code := m.Run()
-	stop()
+	stopAdmin()
 	os.Exit(code)
 }
 
@@ -65,7 +70,7 @@ const clawName = "triage"
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	namespace := fmt.Sprintf("cage-%d", cages.Add(1))
-	c, err := newClient(admin, namespace)
+	c, err := newClient(admin(), namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +216,7 @@ func (w *world) regrant(change func(*v1alpha1.ClawGrantSpec)) {
 func (w *world) authorize(named ...string) {
 	w.t.Helper()
 	name := w.ref.Namespace + "-gateway"
-	w.user = rest.CopyConfig(admin)
+	w.user = rest.CopyConfig(admin())
 	w.user.Impersonate.UserName = name
 	read := []string{"get", "list", "watch"}
 	w.create(roles, &rbacv1.Role{

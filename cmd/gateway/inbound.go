@@ -21,6 +21,8 @@ type inboundServer struct{ *http.Server }
 
 func newInboundServer(o options, source state.Source, handler http.Handler, leaves *gateway.Leaves) inboundServer {
 	host := o.claw.Name + "-gateway." + o.claw.Namespace + ".svc"
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // with HTTP/2 one connection could take every place there is
 	return inboundServer{&http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -28,6 +30,7 @@ func newInboundServer(o options, source state.Source, handler http.Handler, leav
 		WriteTimeout:      40 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		Protocols:         &protocols,
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12,
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -36,6 +36,10 @@ func TestMatch(t *testing.T) {
 		"auth.test as the SDK sends it": {
 			host: "slack.com", request: post("/api/auth.test", formType, "token=xoxb-claw-placeholder"), operation: "auth.test",
 		},
+		"message as Bolt sends it": {
+			host: "slack.com", request: post("/api/chat.postMessage", formType, "token=t&team_id=T01ACME&channel=C0SUPPORT&thread_ts=1.2&text=a"),
+			operation: "chat.postMessage", resources: channel, body: "channel=C0SUPPORT&thread_ts=1.2&text=a&unfurl_links=false&unfurl_media=false",
+		},
 		"auth.test without a body": {
 			host: "slack.com", request: Request{Method: "POST", Path: "/api/auth.test", ContentType: formType}, operation: "auth.test",
 		},

@@ -246,6 +246,21 @@ func (j *Journey) records(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	out = ofUID(out, records[0].Claw.UID)
+	if !strings.Contains(out, "whole") {
+		return fmt.Errorf("the ledger does not call the history whole: %s", out)
+	}
 	j.Tell.Show(fmt.Sprintf("$ kubectl -n %s exec clawstaff-ledger-0 -- /ledger verify --claw %s/%s", SystemNS, Namespace, Claw), out)
 	return nil
+}
+
+// ofUID leaves the lines about one Claw; former ones of the same name have histories of their own.
+func ofUID(out, uid string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, uid) {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"math/big"
 	"net"
 	"net/http"
@@ -51,5 +52,7 @@ func TestInboundSpeaksHTTP1Only(t *testing.T) {
 	}
 	_ = conn.Close()
 	_ = server.Close()
-	<-served
+	if err := <-served; err != nil && !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
 }

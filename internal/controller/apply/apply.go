@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
@@ -80,8 +81,10 @@ func (a *Applier) one(ctx context.Context, controller types.UID, o cage.Object) 
 		if err := a.remove(ctx, live); err != nil {
 			return err
 		}
-		if len(live.GetFinalizers()) > 0 {
-			return ErrWaiting // it is still there, and nothing of ours is written into it
+		// Nothing of ours is written into what is still there; and what was read of a Secret before it was
+		// found to be somebody's, they may know: it is made anew.
+		if _, keys := live.(*corev1.Secret); keys || len(live.GetFinalizers()) > 0 {
+			return ErrWaiting
 		}
 	case hashOf(live) == hash && covers(live, o):
 		return nil
@@ -173,6 +176,29 @@ func Status(ctx context.Context, c client.Client, o runtime.ApplyConfiguration) 
 // HasFinalizer tells whether an object carries the operator's finalizer.
 func HasFinalizer(o client.Object) bool {
 	return slices.Contains(o.GetFinalizers(), v1alpha1.Finalizer)
+}
+
+// Finalizer adds or removes the operator's finalizer, of exactly the object that was seen. It is a patch of
+// nothing else, and no apply: people choose the name their fields are noted under, and where that is ours,
+// an apply without these fields would take them away.
+func Finalizer(ctx context.Context, c client.Client, o client.Object, want bool) error {
+	if HasFinalizer(o) == want {
+		return nil
+	}
+	after, ok := o.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("%T is no object", o)
+	}
+	if want {
+		controllerutil.AddFinalizer(after, v1alpha1.Finalizer)
+	} else {
+		controllerutil.RemoveFinalizer(after, v1alpha1.Finalizer)
+	}
+	err := c.Patch(ctx, after, client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{}), FieldOwner)
+	if err != nil && (want || !apierrors.IsNotFound(err)) {
+		return fmt.Errorf("finalizer: %w", err)
+	}
+	return nil
 }
 
 // DeleteIfThere deletes a child of the given kind and name, whoever made it. What there is, the given

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 )
 
@@ -171,6 +172,25 @@ func TestDelete(t *testing.T) {
 			}
 		})
 	}
+}
+
+// People choose the name that their fields are noted under; one who borrows the manager's has a Claw like any
+// other, that runs and goes.
+func TestBorrowedFieldManager(t *testing.T) {
+	c := newCage(t)
+	c.policy()
+	claw := c.clawOf("triage")
+	spec := v1alpha1ac.ClawSpec()
+	if err := cage.Convert(claw.Spec, spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Apply(t.Context(), v1alpha1ac.Claw(claw.Name, claw.Namespace).WithSpec(spec), client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
+		t.Fatal(err)
+	}
+	gatewayPod(t, claw)
+	removePods(t, claw)
+	remove(t, claw)
+	gone(t, claw)
 }
 
 // The workspace of a former Claw of the same name may be there for a while: another Claw, perhaps of another

@@ -5,7 +5,6 @@ package claw
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"sync"
 	"time"
@@ -79,7 +78,7 @@ func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (t
 	if f.blocked != nil {
 		return 0, r.disown(ctx, applier, claw, f)
 	}
-	if err := r.finalizer(ctx, claw, true); err != nil {
+	if err := apply.Finalizer(ctx, r.Client, claw, true); err != nil {
 		return 0, err
 	}
 	if claw.Spec.State == v1alpha1.ClawRevoked {
@@ -103,25 +102,6 @@ func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (t
 		again = waitInterval
 	}
 	return again, deleteAll(ctx, applier, r.Client, agentWorkload(claw))
-}
-
-// finalizer adds or removes ours. The UID makes sure that it is this very Claw, and not one that came after it.
-func (r *Reconciler) finalizer(ctx context.Context, claw *v1alpha1.Claw, want bool) error {
-	if apply.HasFinalizer(claw) == want {
-		return nil
-	}
-	ac := v1alpha1ac.Claw(claw.Name, claw.Namespace).WithUID(claw.UID)
-	if want {
-		ac.WithFinalizers(v1alpha1.Finalizer)
-	}
-	err := r.Client.Apply(ctx, ac, apply.FieldOwner, client.ForceOwnership)
-	if !want && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) {
-		return nil // it is gone already
-	}
-	if err != nil {
-		return fmt.Errorf("finalizer: %w", err)
-	}
-	return nil
 }
 
 // finish applies the status if it differs, then tells of transitions.

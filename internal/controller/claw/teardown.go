@@ -138,7 +138,7 @@ func (r *Reconciler) finalize(ctx context.Context, claw *v1alpha1.Claw) (ctrl.Re
 		return ctrl.Result{}, err
 	}
 	r.revoking.end(claw.UID)
-	return ctrl.Result{}, r.finalizer(ctx, claw, false)
+	return ctrl.Result{}, apply.Finalizer(ctx, r.Client, claw, false)
 }
 
 // credentialsSettled waits until the keys of a revoked Claw are known to be revoked: a Claw of the same

@@ -135,7 +135,7 @@ func waiting(err error) bool {
 }
 
 func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, facts facts) error {
-	if err := r.finalizer(ctx, org, true); err != nil {
+	if err := apply.Finalizer(ctx, r.Client, org, true); err != nil {
 		return err
 	}
 	if facts.namespace == nil {
@@ -166,23 +166,7 @@ func (r *Reconciler) finalize(ctx context.Context, org *v1alpha1.ClawOrganizatio
 	if facts.claws > 0 && facts.adopted(org) {
 		return r.finish(ctx, org, computeStatus(org, facts, nil, r.Clock.Now()))
 	}
-	return r.finalizer(ctx, org, false)
-}
-
-// finalizer adds or removes ours. The UID makes sure that it is this very object, and not one that came after it.
-func (r *Reconciler) finalizer(ctx context.Context, org *v1alpha1.ClawOrganization, want bool) error {
-	if apply.HasFinalizer(org) == want {
-		return nil
-	}
-	ac := v1alpha1ac.ClawOrganization(org.Name).WithUID(org.UID)
-	if want {
-		ac.WithFinalizers(v1alpha1.Finalizer)
-	}
-	err := r.Client.Apply(ctx, ac, apply.FieldOwner, client.ForceOwnership)
-	if !want && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) {
-		return nil // it is gone already
-	}
-	return err
+	return apply.Finalizer(ctx, r.Client, org, false)
 }
 
 // finish applies the status if it differs, then tells of transitions.

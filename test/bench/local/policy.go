@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 // Policy measures the pure parts of a decision.
-func (b *Bench) Policy() (report.Section, error) {
+func (b *Bench) Policy(context.Context) (report.Section, error) {
 	catalogue, err := connector.Builtin()
 	if err != nil {
 		return report.Section{}, err

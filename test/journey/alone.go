@@ -3,6 +3,7 @@ package journey
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,8 +17,15 @@ func (j *Journey) alone(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = j.Eventually(ctx, 40*time.Minute, "another demo, test or benchmark on this cluster to end", func(context.Context) error {
-		return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	told := false
+	const other = "another demo, test or benchmark on this cluster to end"
+	err = j.Eventually(ctx, 40*time.Minute, other, func(context.Context) error {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != nil && !told {
+			told = true
+			fmt.Fprintln(os.Stderr, "waiting for "+other)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

@@ -74,6 +74,9 @@ func (j *Journey) Eventually(ctx context.Context, timeout time.Duration, what st
 		}
 		if ctx.Err() == nil {
 			last = err
+			if errors.As(err, &final{}) {
+				return fmt.Errorf("%s: %w", what, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -104,14 +107,22 @@ func (j *Journey) Sample(name string) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// Apply applies an object as kubectl apply --server-side does.
+// Apply applies an object as kubectl apply --server-side does, and again while a new cage's quota has not
+// been counted: Kubernetes admits nothing before, and on a new cluster learns of new kinds twice a minute.
 func (j *Journey) Apply(ctx context.Context, object *unstructured.Unstructured) error {
-	err := j.Client.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(object), ctrlclient.FieldOwner("journey"), ctrlclient.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
-	}
-	return nil
+	return j.Eventually(ctx, 2*time.Minute, fmt.Sprintf("%s %s to be admitted", object.GetKind(), object.GetName()), func(ctx context.Context) error {
+		err := j.Client.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(object), ctrlclient.FieldOwner("journey"), ctrlclient.ForceOwnership)
+		if err != nil && !strings.Contains(err.Error(), "status unknown for quota") {
+			return final{err}
+		}
+		return err
+	})
 }
+
+// final is an error that waiting does not mend.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
 
 // AwaitReady waits until a Claw is Ready.
 func (j *Journey) AwaitReady(ctx context.Context, claw string) error {

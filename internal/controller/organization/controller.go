@@ -123,7 +123,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, org *v1alpha1.ClawOrganizati
 	if waiting(applyErr) {
 		return ctrl.Result{RequeueAfter: waitInterval}, nil
 	}
-	return ctrl.Result{}, applyErr
+	if applyErr != nil {
+		return ctrl.Result{}, applyErr
+	}
+	again, err := r.recount(ctx, facts.uncounted)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 // waitInterval is how often what is being deleted is looked for: not all of it is watched.

@@ -28,6 +28,8 @@ type facts struct {
 	namespace *corev1.Namespace
 	claws     int
 	quota     bool
+	// uncounted is the quota while Kubernetes does not count what it limits.
+	uncounted *corev1.ResourceQuota
 	// blocked says why the namespace cannot be this organization's cage.
 	blocked *blocked
 }
@@ -63,6 +65,9 @@ func (r *Reconciler) observe(ctx context.Context, org *v1alpha1.ClawOrganization
 			return f, err
 		}
 		f.quota = err == nil
+		if f.quota && uncounted(&quota) {
+			f.uncounted = &quota
+		}
 	}
 	f.blocked, err = r.judge(ctx, org, f.namespace)
 	return f, err

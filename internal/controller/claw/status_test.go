@@ -44,7 +44,9 @@ func agentPod() corev1.Pod {
 	p := pod("triage-agent-0", v1alpha1.ComponentAgent, "StatefulSet")
 	p.Spec = corev1.PodSpec{
 		ServiceAccountName: "triage-agent", NodeName: "node",
-		InitContainers: []corev1.Container{{Name: cage.ContainerProbe, Image: image, Command: []string{"/probe"}}},
+		InitContainers: []corev1.Container{{Name: cage.ContainerProbe, Image: image, Command: []string{"/probe"},
+			Env: []corev1.EnvVar{{Name: cage.EnvProbePlan, ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: cage.ProbeName("triage")}}}}}}},
 	}
 	p.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.9"}, {IP: "fd00::9"}}
 	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{
@@ -236,6 +238,11 @@ func TestProve(t *testing.T) {
 		"another probe": probe(func(s *corev1.ContainerStatus) { s.Name = "prob" }),
 		"image in spec": spec(func(s *corev1.PodSpec) { s.InitContainers[0].Image = "mine" }),
 		"command":       spec(func(s *corev1.PodSpec) { s.InitContainers[0].Command = []string{"/bin/true"} }),
+		"mounted over":  spec(func(s *corev1.PodSpec) { s.InitContainers[0].VolumeMounts = []corev1.VolumeMount{{MountPath: "/probe"}} }),
+		"another plan":  spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env[0].ValueFrom.ConfigMapKeyRef.Name = "mine" }),
+		"a plain plan":  spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env[0] = corev1.EnvVar{Name: cage.EnvProbePlan, Value: "{}"} }),
+		"no plan":       spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env = nil }),
+		"two plans":     spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env = append(s.InitContainers[0].Env, s.InitContainers[0].Env[0]) }),
 		"arguments":     spec(func(s *corev1.PodSpec) { s.InitContainers[0].Args = []string{"--lie"} }),
 		"not first": spec(func(s *corev1.PodSpec) {
 			s.InitContainers = append([]corev1.Container{{Name: "x"}}, s.InitContainers...)

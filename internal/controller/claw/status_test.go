@@ -238,12 +238,18 @@ func TestProve(t *testing.T) {
 		"another probe": probe(func(s *corev1.ContainerStatus) { s.Name = "prob" }),
 		"image in spec": spec(func(s *corev1.PodSpec) { s.InitContainers[0].Image = "mine" }),
 		"command":       spec(func(s *corev1.PodSpec) { s.InitContainers[0].Command = []string{"/bin/true"} }),
-		"mounted over":  spec(func(s *corev1.PodSpec) { s.InitContainers[0].VolumeMounts = []corev1.VolumeMount{{MountPath: "/probe"}} }),
-		"another plan":  spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env[0].ValueFrom.ConfigMapKeyRef.Name = "mine" }),
-		"a plain plan":  spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env[0] = corev1.EnvVar{Name: cage.EnvProbePlan, Value: "{}"} }),
-		"no plan":       spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env = nil }),
-		"two plans":     spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env = append(s.InitContainers[0].Env, s.InitContainers[0].Env[0]) }),
-		"arguments":     spec(func(s *corev1.PodSpec) { s.InitContainers[0].Args = []string{"--lie"} }),
+		"mounted over": spec(func(s *corev1.PodSpec) {
+			s.InitContainers[0].VolumeMounts = []corev1.VolumeMount{{MountPath: "/probe"}}
+		}),
+		"another plan": spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env[0].ValueFrom.ConfigMapKeyRef.Name = "mine" }),
+		"a plain plan": spec(func(s *corev1.PodSpec) {
+			s.InitContainers[0].Env[0] = corev1.EnvVar{Name: cage.EnvProbePlan, Value: "{}"}
+		}),
+		"no plan": spec(func(s *corev1.PodSpec) { s.InitContainers[0].Env = nil }),
+		"two plans": spec(func(s *corev1.PodSpec) {
+			s.InitContainers[0].Env = append(s.InitContainers[0].Env, s.InitContainers[0].Env[0])
+		}),
+		"arguments": spec(func(s *corev1.PodSpec) { s.InitContainers[0].Args = []string{"--lie"} }),
 		"not first": spec(func(s *corev1.PodSpec) {
 			s.InitContainers = append([]corev1.Container{{Name: "x"}}, s.InitContainers...)
 		}),

@@ -107,15 +107,21 @@ func (j *Journey) Sample(name string) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// Apply applies an object as kubectl apply --server-side does, and again while a new cage's quota has not
-// been counted: Kubernetes admits nothing before, and on a new cluster learns of new kinds twice a minute.
+// Apply applies an object as kubectl apply --server-side does. It tries again while the webhook cannot be
+// called, and while a new cage's quota has not been counted: Kubernetes admits nothing before, and on a new
+// cluster learns of new kinds twice a minute.
 func (j *Journey) Apply(ctx context.Context, object *unstructured.Unstructured) error {
 	return j.Eventually(ctx, 2*time.Minute, fmt.Sprintf("%s %s to be admitted", object.GetKind(), object.GetName()), func(ctx context.Context) error {
 		err := j.Client.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(object), ctrlclient.FieldOwner("journey"), ctrlclient.ForceOwnership)
-		if err != nil && !strings.Contains(err.Error(), "status unknown for quota") {
+		for _, passing := range []string{"status unknown for quota", "failed calling webhook"} {
+			if err != nil && strings.Contains(err.Error(), passing) {
+				return err
+			}
+		}
+		if err != nil {
 			return final{err}
 		}
-		return err
+		return nil
 	})
 }
 

@@ -56,9 +56,8 @@ func TestRevokedCredential(t *testing.T) {
 	must(t, j.Revoke(ctx)) // so that the next test makes another Claw
 }
 
-// withoutManager scales the manager to nothing. Its webhook fails closed, so revoking would have to wait for
-// it; whoever must revoke with the manager down lifts the webhook, and that is what this does. The function
-// it returns, and the end of the test, bring all back.
+// withoutManager scales the manager to nothing, webhook included: a revocation does not ask it. The function it
+// returns, and the end of the test, bring it back.
 func withoutManager(t *testing.T) (restore func()) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())

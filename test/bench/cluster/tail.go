@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/test/bench/agent/seen"
 )
@@ -70,45 +69,10 @@ func (t *tail) wait(ctx context.Context, patience time.Duration) (seen.Line, err
 		if line := t.now(); line.Over {
 			return line, nil
 		}
-		return seen.Line{}, fmt.Errorf("the agent's log ended before its last word (error %w); the line before is %+v", t.err, t.now())
+		return seen.Line{}, errors.Join(fmt.Errorf("the agent's log ended before its last word; the line before is %+v", t.now()), t.err)
 	case <-timeout.C:
 		return seen.Line{}, fmt.Errorf("the agent still streams: %+v", t.now())
 	case <-ctx.Done():
-		return seen.Line{}, errors.Join(ctx.Err())
+		return seen.Line{}, ctx.Err()
 	}
-}
-
-// revocations remembers when a watch first showed each Claw revoked.
-type revocations struct {
-	mu sync.Mutex
-	at map[string]time.Time
-}
-
-// watchRevocations fills b.revocations until ctx ends.
-func (b *Bench) watchRevocations(ctx context.Context) error {
-	changes, err := b.changes(ctx, namespace, &v1alpha1.ClawList{})
-	if err != nil {
-		return err
-	}
-	b.revocations.at = map[string]time.Time{}
-	go func() {
-		for object := range changes {
-			claw, ok := object.(*v1alpha1.Claw)
-			if !ok || claw.Spec.State != v1alpha1.ClawRevoked {
-				continue
-			}
-			b.revocations.mu.Lock()
-			if _, known := b.revocations.at[claw.Name]; !known {
-				b.revocations.at[claw.Name] = time.Now()
-			}
-			b.revocations.mu.Unlock()
-		}
-	}()
-	return nil
-}
-
-func (r *revocations) shown(claw string) time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.at[claw]
 }

@@ -85,7 +85,8 @@ When the revocation was accepted lies within the request; a watch shows it a mom
 in a line of its own ("before" means that the last byte had passed by then). Everything runs on one machine and reads the same
 clock; the agent reads it in its sandbox. Requests count as late when they reach the provider more than one second after
 the API server has answered. With "no manager" the manager is scaled to zero first: the gateway acts alone. Each revocation
-is a Claw of its own, because it is final; four others, and a neighbour that must not notice, stream beside it.`
+is a Claw of its own, because it is final; four others, and a neighbour that must not notice, stream beside it. The local
+cluster's etcd does not wait for its disk, so that a sync of etcd is not in these figures.`
 
 func cutFigures(suffix string, cuts []cut) []report.Figure {
 	agent := stats.Each(cuts, func(c cut) time.Duration { return c.toAgent })

@@ -37,7 +37,7 @@ func (w *world) waysRound(t *testing.T) {
 			"tcp://" + layout.DNSServiceIP + ":53",
 			"tcp://169.254.169.254:80",
 			"tcp://" + layout.InternetHosts[0].IP + ":443",
-			"tcp://203.0.113.200:443", // of the fake internet's range, but nobody
+			"tcp://198.51.100.200:443", // of the fake internet's range, but nobody
 			"tcp://10.77.0.1:" + port, // the node's end of the pod's link
 		}
 		for _, address := range nodeAddresses(t, w.address[p]) {
@@ -63,7 +63,7 @@ func (w *world) waysRound(t *testing.T) {
 	// And with no policy at all, what must stay shut stays shut, and what is open shows that the test can see.
 	apply(t)
 	for _, p := range []place{{"x", "a"}, {"x", "c"}} {
-		open, shut := "tcp://"+layout.APIServiceIP+":443", []string{"tcp://169.254.169.254:80", "tcp://203.0.113.200:443"}
+		open, shut := "tcp://"+layout.APIServiceIP+":443", []string{"tcp://169.254.169.254:80", "tcp://198.51.100.200:443"}
 		for _, address := range nodeAddresses(t, w.address[p]) {
 			if strings.HasPrefix(address, "fe80") {
 				shut = append(shut, "tcp://"+net.JoinHostPort(address, port))

@@ -18,11 +18,6 @@ import (
 // Option changes how the control plane is started.
 type Option func(*envtest.Environment)
 
-// WithWebhooks serves the validating webhooks of the given manifest directories or files.
-func WithWebhooks(paths ...string) Option {
-	return func(e *envtest.Environment) { e.WebhookInstallOptions.Paths = paths }
-}
-
 // Root is the repository's root directory.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)

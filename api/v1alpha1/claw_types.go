@@ -31,6 +31,8 @@ const (
 	PhaseRevoked ClawPhase = "Revoked"
 	// PhaseStopped is closed because its organization is.
 	PhaseStopped ClawPhase = "Stopped"
+	// PhaseExpired is over because its time is: spec.expiresAt, or the lifetime that policies give.
+	PhaseExpired ClawPhase = "Expired"
 )
 
 // ClawSpec is the owner's request.
@@ -69,6 +71,12 @@ type ClawSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Models []ModelRequest `json:"models,omitempty"`
+	// Schedule outside of which the Claw is closed. Left out, it is always open, where policies let it.
+	// +optional
+	Schedule *Schedule `json:"schedule,omitempty"`
+	// ExpiresAt is when the Claw ends. A later time lets it go on.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 	// State is Active, or Revoked for ever.
 	// +optional
 	// +default="Active"
@@ -96,6 +104,9 @@ type ToolRequest struct {
 	// Credential to call with; a ClawCredential of this Claw and connector.
 	// +required
 	Credential ObjectName `json:"credential"`
+	// Schedule outside of which this entry gives nothing, beside the Claw's own.
+	// +optional
+	Schedule *Schedule `json:"schedule,omitempty"`
 }
 
 // ModelRequest asks for models of one connector.
@@ -208,8 +219,10 @@ type ClawStatus struct {
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="NetworkEnforced")].status`
+// +kubebuilder:printcolumn:name="InScope",type=string,JSONPath=`.status.conditions[?(@.type=="InScope")].status`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.spec.owner`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Expires",type=date,priority=1,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Channels",type=string,priority=1,JSONPath=`.spec.channels[*].connector`
 // +kubebuilder:printcolumn:name="Tools",type=string,priority=1,JSONPath=`.spec.tools[*].connector`
 type Claw struct {

@@ -17,11 +17,30 @@ const (
 
 // Delivery says how a key reaches the provider.
 //
-// +kubebuilder:validation:Enum=Gateway
+// +kubebuilder:validation:Enum=Gateway;Container
 type Delivery string
 
-// DeliveryGateway keeps the key in the gateway, which puts it into a request after the decision.
-const DeliveryGateway Delivery = "Gateway"
+// The deliveries.
+const (
+	// DeliveryGateway keeps the key in the gateway, which puts it into a request after the decision.
+	DeliveryGateway Delivery = "Gateway"
+	// DeliveryContainer does the same, and puts the key into a memory file of the agent too, for software
+	// that must hold its own.
+	DeliveryContainer Delivery = "Container"
+)
+
+// SourceKind is a kind of source of keys.
+//
+// +kubebuilder:validation:Enum=Secret;ExternalSecret
+type SourceKind string
+
+// The kinds of source.
+const (
+	// SourceSecret is a Secret that somebody wrote.
+	SourceSecret SourceKind = "Secret"
+	// SourceExternalSecret is a store that External Secrets Operator reads.
+	SourceExternalSecret SourceKind = "ExternalSecret"
+)
 
 // ClawCredentialSpec is the key owner's word: one key, of one connector, for one Claw.
 //
@@ -60,12 +79,88 @@ type CredentialClaw struct {
 
 // CredentialSource is where a key comes from.
 //
-// +kubebuilder:validation:ExactlyOneOf=secret
+// +kubebuilder:validation:ExactlyOneOf=secret;externalSecret
 type CredentialSource struct {
 	// Secret of the same namespace, of type clawstaff.dev/credential, whose annotation
 	// clawstaff.dev/credential names this ClawCredential.
 	// +optional
 	Secret *SecretSource `json:"secret,omitempty"`
+	// ExternalSecret is read from a store by External Secrets Operator. A policy must allow the store.
+	// +optional
+	ExternalSecret *ExternalSecretSource `json:"externalSecret,omitempty"`
+}
+
+// Kind of the source; empty when there is none.
+func (s *CredentialSource) Kind() SourceKind {
+	switch {
+	case s.Secret != nil:
+		return SourceSecret
+	case s.ExternalSecret != nil:
+		return SourceExternalSecret
+	default:
+		return ""
+	}
+}
+
+// ExternalSecretSource takes a key from a store of External Secrets.
+type ExternalSecretSource struct {
+	// SecretStoreRef names the store.
+	// +required
+	SecretStoreRef StoreReference `json:"secretStoreRef,omitzero"`
+	// RefreshIntervalSeconds is how often the store is read.
+	// +optional
+	// +default=3600
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	RefreshIntervalSeconds int32 `json:"refreshIntervalSeconds,omitempty"`
+	// Data says for each slot of the connector where in the store its value is.
+	// +required
+	// +listType=map
+	// +listMapKey=slot
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Data []ExternalSecretData `json:"data,omitempty"`
+}
+
+// StoreKind is a kind of store of External Secrets.
+//
+// +kubebuilder:validation:Enum=SecretStore;ClusterSecretStore
+type StoreKind string
+
+// The kinds of store.
+const (
+	// StoreInCage is a store of the cage's own namespace.
+	StoreInCage StoreKind = "SecretStore"
+	// StoreOfCluster is a store of the whole cluster.
+	StoreOfCluster StoreKind = "ClusterSecretStore"
+)
+
+// StoreReference names a store of External Secrets.
+type StoreReference struct {
+	// Kind of the store.
+	// +required
+	Kind StoreKind `json:"kind"`
+	// Name of the store.
+	// +required
+	Name ObjectName `json:"name"`
+}
+
+// ExternalSecretData is where in a store a slot's value is.
+type ExternalSecretData struct {
+	// Slot of the connector.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Slot string `json:"slot"`
+	// Key in the store.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Key string `json:"key"`
+	// Property of the key's value, where that is a structure.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Property string `json:"property,omitempty"`
 }
 
 // SecretSource takes a key from a Secret.
@@ -88,6 +183,9 @@ type ClawCredentialStatus struct {
 	// Version changes when the key's value does. It is a keyed hash and says nothing about the value.
 	// +optional
 	Version string `json:"version,omitempty"`
+	// LastRotatedAt is when the value was first seen, or its Secret made, whichever came first.
+	// +optional
+	LastRotatedAt *metav1.Time `json:"lastRotatedAt,omitempty"`
 	// Fingerprints are keyed hashes of the values, by which the same key under a second Claw is found.
 	// They say nothing about the values.
 	// +optional

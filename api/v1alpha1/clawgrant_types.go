@@ -36,6 +36,8 @@ const (
 	WithheldContested WithheldReason = "IdentityContested"
 	// WithheldVisibility means that it would reach beyond the Claw's visibility.
 	WithheldVisibility WithheldReason = "BeyondVisibility"
+	// WithheldRequired means that it is not as a policy requires.
+	WithheldRequired WithheldReason = "RequiredByPolicy"
 )
 
 // ClawGrantSpec is the effective permission of one Claw: what was asked, cut down to what policies allow.
@@ -80,6 +82,16 @@ type ClawGrantSpec struct {
 	// +optional
 	// +listType=atomic
 	Models []ModelRequest `json:"models,omitempty"`
+	// Schedules that must all be open for anything to happen.
+	// +optional
+	// +listType=atomic
+	Schedules []Schedule `json:"schedules,omitempty"`
+	// ExpiresAt is when everything ends.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// Limits on how much is done.
+	// +optional
+	Limits Limits `json:"limits,omitzero"`
 	// Credentials the gateway may use.
 	// +optional
 	// +listType=map
@@ -117,6 +129,9 @@ type GrantCredential struct {
 	// Version of the key's value.
 	// +optional
 	Version string `json:"version,omitempty"`
+	// Delivery of the key.
+	// +optional
+	Delivery Delivery `json:"delivery,omitempty"`
 }
 
 // Withheld is one thing asked for and not given.
@@ -179,6 +194,7 @@ type GrantGateway struct {
 // +kubebuilder:printcolumn:name="Channels",type=string,JSONPath=`.spec.channels[*].channels`
 // +kubebuilder:printcolumn:name="Tools",type=string,JSONPath=`.spec.tools[*].connector`
 // +kubebuilder:printcolumn:name="Models",type=string,JSONPath=`.spec.models[*].models`
+// +kubebuilder:printcolumn:name="Expires",type=date,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.gateways[*].enforcing`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClawGrant struct {

@@ -55,6 +55,16 @@ type ClawOrganizationSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=200
 	Teams []Team `json:"teams,omitempty"`
+	// DirectoryRefs name ConfigMaps of the operator's namespace that hold more members and teams. Each of
+	// their keys that ends in .yaml is a document with members and teams as here.
+	// +optional
+	// +listType=map
+	// +listMapKey=configMap
+	// +kubebuilder:validation:MaxItems=16
+	DirectoryRefs []ConfigMapReference `json:"directoryRefs,omitempty"`
+	// Baseline is over every Claw of the organization, like a ClawPolicy that nobody in the cage can edit.
+	// +optional
+	Baseline Baseline `json:"baseline,omitzero"`
 	// Sandbox says how agents are isolated from the node's kernel.
 	// +optional
 	Sandbox Sandbox `json:"sandbox,omitzero"`
@@ -65,6 +75,16 @@ type ClawOrganizationSpec struct {
 	// gateways trust beside the system's roots: corporate inspection, in-house services.
 	// +optional
 	UpstreamCAs *ConfigMapReference `json:"upstreamCAs,omitempty"`
+}
+
+// Baseline is the platform's own ceiling. It allows nothing by itself.
+type Baseline struct {
+	// Deny wins over every allow of a policy.
+	// +optional
+	Deny PolicyRules `json:"deny,omitzero"`
+	// Require is what each Claw must fulfil.
+	// +optional
+	Require PolicyRequirements `json:"require,omitzero"`
 }
 
 // ConfigMapReference names a ConfigMap of the operator's own namespace.
@@ -138,7 +158,10 @@ type ClawOrganizationStatus struct {
 	// Claws is the number of Claws in the cage.
 	// +optional
 	Claws int32 `json:"claws,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled, CageReady.
+	// Members is the number of members of the whole directory.
+	// +optional
+	Members int32 `json:"members,omitempty"`
+	// Conditions: Ready, Reconciling, Stalled, CageReady, DirectoryReady.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -154,6 +177,7 @@ type ClawOrganizationStatus struct {
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.status.namespace`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.spec.state`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.members`
 // +kubebuilder:printcolumn:name="Claws",type=integer,JSONPath=`.status.claws`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClawOrganization struct {

@@ -14,6 +14,84 @@ type ClawPolicySpec struct {
 	// denied is denied to tools as well; and where tools may not Read or Write, there is no channel either.
 	// +optional
 	Deny PolicyRules `json:"deny,omitzero"`
+	// Require is what each selected Claw must fulfil, whatever is allowed.
+	// +optional
+	Require PolicyRequirements `json:"require,omitzero"`
+}
+
+// PolicyRequirements must all hold, of every policy that selects a Claw. What is left out is not required.
+type PolicyRequirements struct {
+	// Schedule within which everything happens. A Claw that asks for more is held to this.
+	// +optional
+	Schedule *Schedule `json:"schedule,omitempty"`
+	// MaxLifetimeDays after its creation a Claw ends, if it does not end before.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3650
+	MaxLifetimeDays int32 `json:"maxLifetimeDays,omitempty"`
+	// Runtime of the Claw. A Claw that runs something else does not run.
+	// +optional
+	Runtime RuntimeRequirements `json:"runtime,omitzero"`
+	// Credentials of the Claw. One that is otherwise is not used.
+	// +optional
+	Credentials CredentialRequirements `json:"credentials,omitzero"`
+	// Limits of the Claw; of several policies the least counts.
+	// +optional
+	Limits Limits `json:"limits,omitzero"`
+}
+
+// DigestMode says whether an image must be named by its digest.
+//
+// +kubebuilder:validation:Enum=Required;Optional
+type DigestMode string
+
+// The digest modes.
+const (
+	// DigestsRequired wants each image named by its digest, which nobody can point elsewhere.
+	DigestsRequired DigestMode = "Required"
+	// DigestsOptional lets a tag do.
+	DigestsOptional DigestMode = "Optional"
+)
+
+// RuntimeRequirements are about what runs and in what.
+type RuntimeRequirements struct {
+	// Images that may run, with their registry and a tag or digest; exact, or with a trailing "*". What ends
+	// in ":*" stands for every tag and digest of one repository. An image without a registry is docker.io's.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Images []Pattern `json:"images,omitempty"`
+	// Digests says whether an image must be named by its digest.
+	// +optional
+	Digests DigestMode `json:"digests,omitempty"`
+	// RuntimeClassNames in which an agent may run.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	RuntimeClassNames []ObjectName `json:"runtimeClassNames,omitempty"`
+}
+
+// CredentialRequirements are about where keys come from, where they go, and how old they get.
+type CredentialRequirements struct {
+	// Sources a key may come from.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	Sources []SourceKind `json:"sources,omitempty"`
+	// Delivery a key may have.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	Delivery []Delivery `json:"delivery,omitempty"`
+	// MaxAgeDays is how long after its last rotation a key may be used.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3650
+	MaxAgeDays int32 `json:"maxAgeDays,omitempty"`
 }
 
 // PolicySelector selects a Claw when any of its parts does. An empty selector selects nothing.
@@ -60,6 +138,21 @@ type PolicyRules struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Models []ModelRule `json:"models,omitempty"`
+	// Stores of External Secrets that keys may be read from. No store that is not allowed is used.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Stores []StoreRule `json:"stores,omitempty"`
+}
+
+// StoreRule is about one store of External Secrets.
+type StoreRule struct {
+	StoreReference `json:",inline"`
+	// Keys of the store, exact or with a trailing "*".
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Keys []Pattern `json:"keys,omitempty"`
 }
 
 // ChannelRule is about the channels of one connector.
@@ -77,6 +170,10 @@ type ChannelRule struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	Users []Pattern `json:"users,omitempty"`
+	// Correspondents are heard in these channels although they are in no directory. In a deny, they are all
+	// that is denied where no users are listed.
+	// +optional
+	Correspondents Correspondents `json:"correspondents,omitzero"`
 }
 
 // ToolRule is about what may be done through one connector.

@@ -10,6 +10,8 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionCageReady says that an organization's namespace and its closure are in place.
 	ConditionCageReady = "CageReady"
+	// ConditionDirectoryReady says that all of an organization's directory was read and nobody in it is contested.
+	ConditionDirectoryReady = "DirectoryReady"
 	// ConditionAccepted says that a policy is well-formed and in force.
 	ConditionAccepted = "Accepted"
 	// ConditionSourceSynced says that a credential's key was read from its source.
@@ -50,6 +52,15 @@ const (
 	ReasonClawMismatch        = "ClawMismatch"
 	ReasonRevoked             = "Revoked"
 	ReasonStopped             = "Stopped"
+	ReasonExpired             = "Expired"
+	ReasonScheduleClosed      = "ScheduleClosed"
+	ReasonRuntimeNotAllowed   = "RuntimeNotAllowed"
+	ReasonDirectoryMissing    = "DirectoryMissing"
+	ReasonDirectoryMalformed  = "DirectoryMalformed"
+	ReasonIdentityContested   = "IdentityContested"
+	ReasonKeyTooOld           = "KeyTooOld"
+	ReasonStoreNotAllowed     = "StoreNotAllowed"
+	ReasonSourceNotAllowed    = "SourceNotAllowed"
 	ReasonNetworkNotEnforced  = "NetworkNotEnforced"
 	ReasonRuntimeClassMissing = "RuntimeClassMissing"
 	ReasonQuotaExceeded       = "QuotaExceeded"

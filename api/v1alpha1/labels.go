@@ -28,4 +28,7 @@ const (
 	// AnnotationCredential on such a Secret names the one ClawCredential that
 	// may read it.
 	AnnotationCredential = "clawstaff.dev/credential"
+	// AnnotationOwner on such a Secret names the one member whose Claws may use
+	// it. Who wrote it there has lent the key to that member.
+	AnnotationOwner = "clawstaff.dev/owner"
 )

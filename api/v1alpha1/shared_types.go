@@ -84,3 +84,87 @@ type ResourceScope struct {
 	// +kubebuilder:validation:MaxItems=256
 	Names []Pattern `json:"names,omitempty"`
 }
+
+// Domain is a mail domain, in lower case. It stands for itself and for no domain below it.
+//
+// +kubebuilder:validation:MaxLength=253
+// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`
+type Domain string
+
+// Correspondents are people outside of the directory, such as customers. They are heard where an entry
+// lists them, and gain no right of a member.
+type Correspondents struct {
+	// Users by id at the connector, exact or with a trailing "*".
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	Users []Pattern `json:"users,omitempty"`
+	// Domains of whoever is known by a mail address.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	Domains []Domain `json:"domains,omitempty"`
+}
+
+// Schedule is when something is open: in any of its windows, by the wall clock of its zone.
+type Schedule struct {
+	// TimeZone by its name in the IANA database: Europe/Berlin, UTC.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`
+	// +kubebuilder:validation:XValidation:rule="self != 'Local'",message="timeZone: Local is whatever a machine is set to: name a zone of the IANA database, such as Europe/Berlin or UTC"
+	TimeZone string `json:"timeZone"`
+	// Windows in which it is open.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Windows []Window `json:"windows,omitempty"`
+}
+
+// Window is a span of each of some days. One that ends before it starts ends on the day after.
+//
+// +kubebuilder:validation:XValidation:rule="self.start != self.end",message="a window that starts when it ends is empty: the whole day is 00:00 to 24:00"
+type Window struct {
+	// Days on which the window starts.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=7
+	Days []Day `json:"days,omitempty"`
+	// Start of the window, hours and minutes: 08:00.
+	// +required
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
+	Start string `json:"start"`
+	// End of the window, which it is not open at any more: 18:00, or 24:00 for the end of the day.
+	// +required
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:Pattern=`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`
+	End string `json:"end"`
+}
+
+// Day of the week.
+//
+// +kubebuilder:validation:Enum=Mon;Tue;Wed;Thu;Fri;Sat;Sun
+type Day string
+
+// The days, as time.Weekday counts them.
+const (
+	Sunday    Day = "Sun"
+	Monday    Day = "Mon"
+	Tuesday   Day = "Tue"
+	Wednesday Day = "Wed"
+	Thursday  Day = "Thu"
+	Friday    Day = "Fri"
+	Saturday  Day = "Sat"
+)
+
+// Limits bound how much is done.
+type Limits struct {
+	// RequestsPerMinute is the greatest number of calls and messages that are allowed in a minute.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	RequestsPerMinute int32 `json:"requestsPerMinute,omitempty"`
+}

@@ -9,16 +9,12 @@ import (
 
 // Selects reports whether a policy is about a Claw: they share a namespace, and any part of the
 // selector names the Claw, its owner, or a team its owner is in. An empty selector selects nothing.
-func Selects(p *v1alpha1.ClawPolicy, org *v1alpha1.ClawOrganization, claw *v1alpha1.Claw) bool {
-	return selects(p, newDirectory(org), claw)
-}
-
-func selects(p *v1alpha1.ClawPolicy, dir directory, claw *v1alpha1.Claw) bool {
+func Selects(p *v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) bool {
 	s := p.Spec.Selector
 	return p.Namespace == claw.Namespace && (s.All ||
 		matchesAny(s.Claws, claw.Name) ||
 		slices.Contains(s.Owners, claw.Spec.Owner) ||
-		slices.ContainsFunc(s.Teams, func(t v1alpha1.TeamName) bool { return dir.inTeam(claw.Spec.Owner, t) }))
+		slices.ContainsFunc(s.Teams, func(t v1alpha1.TeamName) bool { return dir.InTeam(claw.Spec.Owner, t) }))
 }
 
 // ceiling is what the policies over one Claw say, flattened, in the order of their names.
@@ -41,10 +37,10 @@ type from[T any] struct {
 }
 
 // newCeiling flattens the policies that select the Claw.
-func newCeiling(policies []v1alpha1.ClawPolicy, dir directory, claw *v1alpha1.Claw) ceiling {
+func newCeiling(policies []v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) ceiling {
 	var over []*v1alpha1.ClawPolicy
 	for i := range policies {
-		if selects(&policies[i], dir, claw) {
+		if Selects(&policies[i], dir, claw) {
 			over = append(over, &policies[i])
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
@@ -27,12 +28,24 @@ type Input struct {
 	Credentials []UsableCredential
 	// KnownConnector tells whether the catalogue has a connector. Nil knows none.
 	KnownConnector func(string) bool
+	// Directory of the organization, whole. Nil is that of Organization's spec alone.
+	Directory *Directory
+	// RuntimeClassName the agent would run in; empty is the cluster's default.
+	RuntimeClassName string
+	// Now is when this is judged: a Claw or a key may be past its time.
+	Now time.Time
 	// SkipCredentials judges the request without its credentials: they may be applied after the Claw.
 	SkipCredentials bool
 }
 
 // UsableCredential is a credential as a grant lists it.
-type UsableCredential = v1alpha1.GrantCredential
+type UsableCredential struct {
+	v1alpha1.GrantCredential
+	// Source of the key.
+	Source v1alpha1.CredentialSource
+	// RotatedAt is when the value was last changed, as far as is known.
+	RotatedAt time.Time
+}
 
 // Result is what follows from an Input.
 type Result struct {
@@ -42,6 +55,12 @@ type Result struct {
 	Withheld []v1alpha1.Withheld
 	// OwnerPresent tells whether the owner is a member, and of every team of the Claw.
 	OwnerPresent bool
+	// RuntimeAllowed tells whether policies let what the Claw runs run. If not, nothing is granted.
+	RuntimeAllowed bool
+	// Expired tells whether the Claw's time is over.
+	Expired bool
+	// Next is when the result changes by itself; zero if it does not.
+	Next time.Time
 }
 
 // Compile cuts a Claw's request down to what the policies over it allow. The grant never holds more
@@ -53,7 +72,7 @@ func Compile(in Input) Result {
 		return Result{Grant: grant}
 	}
 	spec := &in.Claw.Spec
-	dir := newDirectory(in.Organization)
+	dir := directoryOf(in)
 	n := &narrowing{Input: in, dir: dir, ceiling: newCeiling(in.Policies, dir, in.Claw)}
 
 	grant := v1alpha1.ClawGrantSpec{
@@ -79,7 +98,14 @@ func Compile(in Input) Result {
 	n.fit(&grant)
 	grant.Withheld = n.withheld()
 	grant.Hash = Hash(&grant)
-	return Result{Grant: grant, Withheld: slices.Clone(grant.Withheld), OwnerPresent: present}
+	return Result{Grant: grant, Withheld: slices.Clone(grant.Withheld), OwnerPresent: present, RuntimeAllowed: true}
+}
+
+func directoryOf(in Input) *Directory {
+	if in.Directory != nil {
+		return in.Directory
+	}
+	return NewDirectory(in.Organization)
 }
 
 // grantState is Revoked for a revoked Claw, and Stopped where the organization is.
@@ -110,7 +136,7 @@ func agentAddress(spec *v1alpha1.ClawSpec) (port int32, path string) {
 // narrowing is one run of Compile.
 type narrowing struct {
 	Input
-	dir     directory
+	dir     *Directory
 	ceiling ceiling
 	reports []v1alpha1.Withheld
 }
@@ -123,14 +149,14 @@ func (n *narrowing) owner() bool {
 			fmt.Sprintf("namespace %q is no organization's cage: create the Claw in spec.namespace of its ClawOrganization", n.Claw.Namespace))
 		return false
 	}
-	if !n.dir.isMember(spec.Owner) {
+	if !n.dir.IsMember(spec.Owner) {
 		n.report("spec.owner", v1alpha1.WithheldNotMember, "",
 			fmt.Sprintf("%q is no member of ClawOrganization %q: name one of spec.members, or have the platform add them there", spec.Owner, n.Organization.Name))
 		return false
 	}
 	present := true
 	for i, team := range spec.Teams {
-		if n.dir.inTeam(spec.Owner, team) {
+		if n.dir.InTeam(spec.Owner, team) {
 			continue
 		}
 		present = false
@@ -268,7 +294,7 @@ func (n *narrowing) credentials(grant *v1alpha1.ClawGrantSpec) []v1alpha1.GrantC
 	for _, c := range n.Credentials {
 		if used[string(c.Name)+"/"+string(c.Connector)] {
 			c.Slots = slices.Sorted(slices.Values(c.Slots))
-			out = append(out, c)
+			out = append(out, c.GrantCredential)
 		}
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.GrantCredential) int {

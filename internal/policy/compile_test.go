@@ -50,9 +50,9 @@ func example() Input {
 	return Input{
 		Organization: org, Claw: claw, Policies: []v1alpha1.ClawPolicy{p},
 		Credentials: []UsableCredential{
-			{Name: "model-key", Connector: "anthropic", Slots: []string{"apiKey"}, Version: "v1"},
-			{Name: "slack-key", Connector: "slack", Slots: []string{"signingSecret", "botToken"}, Version: "v1"},
-			{Name: "unused", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"},
+			{GrantCredential: v1alpha1.GrantCredential{Name: "model-key", Connector: "anthropic", Slots: []string{"apiKey"}, Version: "v1"}},
+			{GrantCredential: v1alpha1.GrantCredential{Name: "slack-key", Connector: "slack", Slots: []string{"signingSecret", "botToken"}, Version: "v1"}},
+			{GrantCredential: v1alpha1.GrantCredential{Name: "unused", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"}},
 		},
 		KnownConnector: func(name string) bool { return name == "slack" || name == "anthropic" },
 	}
@@ -73,7 +73,7 @@ func TestCompileGivesWhatIsAllowed(t *testing.T) {
 		},
 	}
 	want.Hash = Hash(&want)
-	if diff := cmp.Diff(Result{Grant: want, OwnerPresent: true}, got); diff != "" {
+	if diff := cmp.Diff(Result{Grant: want, OwnerPresent: true, RuntimeAllowed: true}, got); diff != "" {
 		t.Errorf("grant (-want +got):\n%s", diff)
 	}
 }
@@ -362,7 +362,7 @@ func TestSelects(t *testing.T) {
 			in := example()
 			in.Claw.Spec.Teams = append(in.Claw.Spec.Teams, "sales")
 			in.Policies[0].Spec.Selector = tt.selector
-			if got := Selects(&in.Policies[0], in.Organization, in.Claw); got != tt.want {
+			if got := Selects(&in.Policies[0], NewDirectory(in.Organization), in.Claw); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})

@@ -114,21 +114,21 @@ func TestDecideMessage(t *testing.T) {
 		rule string
 		why  string
 	}{
-		{"a teammate", Message{"slack", "T01/U2", "C1"}, "channels[0]", ""},
-		{"a teammate the entry names", Message{"slack", "T01/U1", "C2"}, "channels[1]", ""},
-		{"a teammate the entry does not name", Message{"slack", "T01/U2", "C2"}, "", noUser},
-		{"an entry that names nobody", Message{"slack", "T01/U1", "C3"}, "", noUser},
-		{"another channel", Message{"slack", "T01/U1", "C9"}, "", noChannel},
-		{"no channel", Message{"slack", "T01/U1", ""}, "", noChannel},
-		{"an outsider", Message{"slack", "T01/U3", "C1"}, "", outsider},
-		{"an outsider whom an entry names", Message{"slack", "X/U3", "C2"}, "", outsider},
-		{"a teammate's id in another workspace", Message{"slack", "T02/U1", "C1"}, "", outsider},
-		{"an id without its workspace", Message{"slack", "U1", "C1"}, "", outsider},
-		{"an id that begins alike", Message{"slack", "T01/U12", "C1"}, "", outsider},
-		{"a pattern", Message{"slack", "*", "C1"}, "", outsider},
-		{"nobody", Message{"slack", "", "C1"}, "", outsider},
-		{"another connector", Message{"github", "T01/U1", "C1"}, "", outsider},
-		{"no connector", Message{"", "T01/U1", "C1"}, "", outsider},
+		{"a teammate", Message{Connector: "slack", Actor: "T01/U2", Channel: "C1"}, "channels[0]", ""},
+		{"a teammate the entry names", Message{Connector: "slack", Actor: "T01/U1", Channel: "C2"}, "channels[1]", ""},
+		{"a teammate the entry does not name", Message{Connector: "slack", Actor: "T01/U2", Channel: "C2"}, "", noUser},
+		{"an entry that names nobody", Message{Connector: "slack", Actor: "T01/U1", Channel: "C3"}, "", noUser},
+		{"another channel", Message{Connector: "slack", Actor: "T01/U1", Channel: "C9"}, "", noChannel},
+		{"no channel", Message{Connector: "slack", Actor: "T01/U1", Channel: ""}, "", noChannel},
+		{"an outsider", Message{Connector: "slack", Actor: "T01/U3", Channel: "C1"}, "", outsider},
+		{"an outsider whom an entry names", Message{Connector: "slack", Actor: "X/U3", Channel: "C2"}, "", outsider},
+		{"a teammate's id in another workspace", Message{Connector: "slack", Actor: "T02/U1", Channel: "C1"}, "", outsider},
+		{"an id without its workspace", Message{Connector: "slack", Actor: "U1", Channel: "C1"}, "", outsider},
+		{"an id that begins alike", Message{Connector: "slack", Actor: "T01/U12", Channel: "C1"}, "", outsider},
+		{"a pattern", Message{Connector: "slack", Actor: "*", Channel: "C1"}, "", outsider},
+		{"nobody", Message{Connector: "slack", Actor: "", Channel: "C1"}, "", outsider},
+		{"another connector", Message{Connector: "github", Actor: "T01/U1", Channel: "C1"}, "", outsider},
+		{"no connector", Message{Connector: "", Actor: "T01/U1", Channel: "C1"}, "", outsider},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := DecideMessage(decidable(), tt.msg)

@@ -3,7 +3,11 @@
 // webhook, the controllers, the gateway and the command line all use these two.
 package policy
 
-import "github.com/clawstaff/clawstaff/api/v1alpha1"
+import (
+	"time"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+)
 
 // Resource is one thing an operation touches, as the connector found it.
 type Resource struct {
@@ -19,6 +23,8 @@ type Call struct {
 	// Authority says what in the grant can allow the call.
 	Authority Authority
 	Resources []Resource
+	// At is when it is made. The zero time is within no schedule.
+	At time.Time
 }
 
 // Authority says which part of a grant can allow an operation. The connector's
@@ -43,6 +49,8 @@ type Message struct {
 	Connector string
 	Actor     string // principal, as in the directory: T01ACME/U01SARAH
 	Channel   string // where it was said, the provider's id
+	// At is when it was received. The zero time is within no schedule.
+	At time.Time
 }
 
 // Verdict is what Decide and Hear return.

@@ -154,9 +154,9 @@ func (w world) input() Input {
 		in.Policies = append(in.Policies, w.policy(i))
 	}
 	in.Credentials = some(w, []UsableCredential{
-		{Name: "slack-key", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"},
-		{Name: "slack-key", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"},
-		{Name: "github-key", Connector: "github", Slots: []string{"token"}, Version: "v1"},
+		{GrantCredential: v1alpha1.GrantCredential{Name: "slack-key", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"}},
+		{GrantCredential: v1alpha1.GrantCredential{Name: "slack-key", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"}},
+		{GrantCredential: v1alpha1.GrantCredential{Name: "github-key", Connector: "github", Slots: []string{"token"}, Version: "v1"}},
 	})
 	in.SkipCredentials = w.chance(30)
 	return in

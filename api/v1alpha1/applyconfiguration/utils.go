@@ -19,6 +19,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=clawstaff.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("Baseline"):
+		return &apiv1alpha1.BaselineApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChannelRequest"):
 		return &apiv1alpha1.ChannelRequestApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChannelRule"):
@@ -57,24 +59,36 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ConfigMapReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ContainerRuntime"):
 		return &apiv1alpha1.ContainerRuntimeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Correspondents"):
+		return &apiv1alpha1.CorrespondentsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CredentialClaw"):
 		return &apiv1alpha1.CredentialClawApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CredentialRequirements"):
+		return &apiv1alpha1.CredentialRequirementsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CredentialSource"):
 		return &apiv1alpha1.CredentialSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EnvVar"):
 		return &apiv1alpha1.EnvVarApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExternalSecretData"):
+		return &apiv1alpha1.ExternalSecretDataApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExternalSecretSource"):
+		return &apiv1alpha1.ExternalSecretSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GrantAudience"):
 		return &apiv1alpha1.GrantAudienceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GrantCredential"):
 		return &apiv1alpha1.GrantCredentialApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GrantGateway"):
 		return &apiv1alpha1.GrantGatewayApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Limits"):
+		return &apiv1alpha1.LimitsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Member"):
 		return &apiv1alpha1.MemberApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ModelRequest"):
 		return &apiv1alpha1.ModelRequestApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ModelRule"):
 		return &apiv1alpha1.ModelRuleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PolicyRequirements"):
+		return &apiv1alpha1.PolicyRequirementsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PolicyRules"):
 		return &apiv1alpha1.PolicyRulesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PolicySelector"):
@@ -85,16 +99,26 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ResourceScopeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Runtime"):
 		return &apiv1alpha1.RuntimeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RuntimeRequirements"):
+		return &apiv1alpha1.RuntimeRequirementsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Sandbox"):
 		return &apiv1alpha1.SandboxApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Schedule"):
+		return &apiv1alpha1.ScheduleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretSource"):
 		return &apiv1alpha1.SecretSourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreReference"):
+		return &apiv1alpha1.StoreReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreRule"):
+		return &apiv1alpha1.StoreRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Team"):
 		return &apiv1alpha1.TeamApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ToolRequest"):
 		return &apiv1alpha1.ToolRequestApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ToolRule"):
 		return &apiv1alpha1.ToolRuleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Window"):
+		return &apiv1alpha1.WindowApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Withheld"):
 		return &apiv1alpha1.WithheldApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Workspace"):

@@ -128,7 +128,7 @@ func (r *Reconciler) observeRequest(ctx context.Context, claw *v1alpha1.Claw, f 
 	}
 	for _, c := range f.credentials {
 		if c.usable != nil {
-			in.Credentials = append(in.Credentials, *c.usable)
+			in.Credentials = append(in.Credentials, policy.UsableCredential{GrantCredential: *c.usable, Source: c.object.Spec.Source})
 		}
 	}
 	f.result = policy.Compile(in)

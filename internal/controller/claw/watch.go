@@ -153,6 +153,7 @@ func (r *Reconciler) ofPolicy() handler.EventHandler {
 			ctrl.LoggerFrom(ctx).Error(err, "find the organization of a policy")
 			return
 		}
+		dir := policy.NewDirectory(org)
 		var claws v1alpha1.ClawList
 		if err := r.Client.List(ctx, &claws, client.InNamespace(namespace)); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of a policy")
@@ -160,7 +161,7 @@ func (r *Reconciler) ofPolicy() handler.EventHandler {
 		}
 		for i := range claws.Items {
 			for _, o := range objects {
-				if p, ok := o.(*v1alpha1.ClawPolicy); ok && policy.Selects(p, org, &claws.Items[i]) {
+				if p, ok := o.(*v1alpha1.ClawPolicy); ok && policy.Selects(p, dir, &claws.Items[i]) {
 					q.Add(request(namespace, claws.Items[i].Name))
 					break
 				}

@@ -100,8 +100,9 @@ func computeStatus(p *v1alpha1.ClawPolicy, org *v1alpha1.ClawOrganization, claws
 		c.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonNotACage, message)
 		c.False(v1alpha1.ConditionReady, v1alpha1.ReasonNotACage, message)
 	} else {
+		dir := policy.NewDirectory(org)
 		for i := range claws {
-			if policy.Selects(p, org, &claws[i]) {
+			if policy.Selects(p, dir, &claws[i]) {
 				status.SelectedClaws++
 			}
 		}

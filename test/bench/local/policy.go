@@ -91,7 +91,8 @@ func input(members, policies int, known func(string) bool) policy.Input {
 		Channels: grant.Channels, Tools: grant.Tools, Models: grant.Models, State: v1alpha1.ClawActive,
 	}}
 	in := policy.Input{Organization: org, Claw: claw, KnownConnector: known, Credentials: []policy.UsableCredential{
-		{Name: "anthropic", Connector: "anthropic", Slots: []string{"apiKey"}}, {Name: "slack", Connector: "slack", Slots: []string{"botToken"}}}}
+		{GrantCredential: v1alpha1.GrantCredential{Name: "anthropic", Connector: "anthropic", Slots: []string{"apiKey"}}},
+		{GrantCredential: v1alpha1.GrantCredential{Name: "slack", Connector: "slack", Slots: []string{"botToken"}}}}}
 	for i := range policies {
 		p := v1alpha1.ClawPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "acme", Name: fmt.Sprintf("policy-%d", i)}}
 		p.Spec.Selector.Teams = []v1alpha1.TeamName{"support"}

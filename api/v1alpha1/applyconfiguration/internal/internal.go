@@ -28,6 +28,15 @@ var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Action
   scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Baseline
+  map:
+    fields:
+    - name: deny
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.PolicyRules
+    - name: require
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.PolicyRequirements
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.ChannelRequest
   map:
     fields:
@@ -40,6 +49,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: connector
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ConnectorName
+    - name: correspondents
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Correspondents
     - name: credential
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
@@ -61,6 +73,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: connector
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ConnectorName
+    - name: correspondents
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Correspondents
     - name: users
       type:
         list:
@@ -143,6 +158,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: lastRotatedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: version
       type:
         scalar: string
@@ -204,14 +222,26 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: expiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: hash
       type:
         scalar: string
+    - name: limits
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Limits
     - name: models
       type:
         list:
           elementType:
             namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ModelRequest
+          elementRelationship: atomic
+    - name: schedules
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Schedule
           elementRelationship: atomic
     - name: state
       type:
@@ -263,6 +293,17 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.ClawOrganizationSpec
   map:
     fields:
+    - name: baseline
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Baseline
+    - name: directoryRefs
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ConfigMapReference
+          elementRelationship: associative
+          keys:
+          - configMap
     - name: members
       type:
         list:
@@ -309,6 +350,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: members
+      type:
+        scalar: numeric
     - name: namespace
       type:
         scalar: string
@@ -341,6 +385,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: deny
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.PolicyRules
+    - name: require
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.PolicyRequirements
     - name: selector
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.PolicySelector
@@ -367,6 +414,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ChannelRequest
           elementRelationship: atomic
+    - name: expiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: models
       type:
         list:
@@ -385,6 +435,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: runtime
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Runtime
+    - name: schedule
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Schedule
     - name: state
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ClawState
@@ -469,6 +522,21 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Workspace
       default: {}
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Correspondents
+  map:
+    fields:
+    - name: domains
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Domain
+          elementRelationship: associative
+    - name: users
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Pattern
+          elementRelationship: associative
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.CredentialClaw
   map:
     fields:
@@ -478,15 +546,42 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: owner
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.MemberName
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.CredentialRequirements
+  map:
+    fields:
+    - name: delivery
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Delivery
+          elementRelationship: associative
+    - name: maxAgeDays
+      type:
+        scalar: numeric
+    - name: sources
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.SourceKind
+          elementRelationship: associative
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.CredentialSource
   map:
     fields:
+    - name: externalSecret
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ExternalSecretSource
     - name: secret
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.SecretSource
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.CredentialState
   scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Day
+  scalar: string
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Delivery
+  scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.DigestMode
+  scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Domain
   scalar: string
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.EnvVar
   map:
@@ -497,6 +592,36 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: value
       type:
         scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.ExternalSecretData
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: property
+      type:
+        scalar: string
+    - name: slot
+      type:
+        scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.ExternalSecretSource
+  map:
+    fields:
+    - name: data
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ExternalSecretData
+          elementRelationship: associative
+          keys:
+          - slot
+    - name: refreshIntervalSeconds
+      type:
+        scalar: numeric
+      default: 3600
+    - name: secretStoreRef
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.StoreReference
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.GrantAudience
   map:
     fields:
@@ -515,6 +640,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: connector
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ConnectorName
+    - name: delivery
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Delivery
     - name: name
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
@@ -547,6 +675,12 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.GrantState
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.GrantState
   scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Limits
+  map:
+    fields:
+    - name: requestsPerMinute
+      type:
+        scalar: numeric
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Member
   map:
     fields:
@@ -602,6 +736,24 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Pattern
   scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.PolicyRequirements
+  map:
+    fields:
+    - name: credentials
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.CredentialRequirements
+    - name: limits
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Limits
+    - name: maxLifetimeDays
+      type:
+        scalar: numeric
+    - name: runtime
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.RuntimeRequirements
+    - name: schedule
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Schedule
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.PolicyRules
   map:
     fields:
@@ -616,6 +768,12 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ModelRule
+          elementRelationship: atomic
+    - name: stores
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.StoreRule
           elementRelationship: atomic
     - name: tools
       type:
@@ -688,6 +846,24 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ContainerRuntime
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.RuntimeClassMode
   scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.RuntimeRequirements
+  map:
+    fields:
+    - name: digests
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.DigestMode
+    - name: images
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Pattern
+          elementRelationship: associative
+    - name: runtimeClassNames
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
+          elementRelationship: associative
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Sandbox
   map:
     fields:
@@ -698,6 +874,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: runtimeClassName
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Schedule
+  map:
+    fields:
+    - name: timeZone
+      type:
+        scalar: string
+    - name: windows
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Window
+          elementRelationship: atomic
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.SecretSource
   map:
     fields:
@@ -706,6 +894,34 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             scalar: string
+    - name: name
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.SourceKind
+  scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.StoreKind
+  scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.StoreReference
+  map:
+    fields:
+    - name: kind
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.StoreKind
+    - name: name
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.StoreRule
+  map:
+    fields:
+    - name: keys
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Pattern
+          elementRelationship: associative
+    - name: kind
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.StoreKind
     - name: name
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
@@ -746,6 +962,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: schedule
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Schedule
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.ToolRule
   map:
     fields:
@@ -768,6 +987,21 @@ var schemaYAML = typed.YAMLObject(`types:
           - type
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Visibility
   scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Window
+  map:
+    fields:
+    - name: days
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Day
+          elementRelationship: associative
+    - name: end
+      type:
+        scalar: string
+    - name: start
+      type:
+        scalar: string
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Withheld
   map:
     fields:

@@ -53,6 +53,14 @@ func (b *ChannelRequestApplyConfiguration) WithUsers(values ...apiv1alpha1.Patte
 	return b
 }
 
+// WithCorrespondents sets the Correspondents field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Correspondents field is set to the value of the last call.
+func (b *ChannelRequestApplyConfiguration) WithCorrespondents(value *CorrespondentsApplyConfiguration) *ChannelRequestApplyConfiguration {
+	b.ChannelRuleApplyConfiguration.Correspondents = value
+	return b
+}
+
 // WithCredential sets the Credential field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Credential field is set to the value of the last call.

@@ -20,6 +20,9 @@ type ChannelRuleApplyConfiguration struct {
 	Channels []apiv1alpha1.Pattern `json:"channels,omitempty"`
 	// Users by id at the connector (slack: T01ACME/U01SARAH), exact or with a trailing "*".
 	Users []apiv1alpha1.Pattern `json:"users,omitempty"`
+	// Correspondents are heard in these channels although they are in no directory. In a deny, they are all
+	// that is denied where no users are listed.
+	Correspondents *CorrespondentsApplyConfiguration `json:"correspondents,omitempty"`
 }
 
 // ChannelRuleApplyConfiguration constructs a declarative configuration of the ChannelRule type for use with
@@ -53,5 +56,13 @@ func (b *ChannelRuleApplyConfiguration) WithUsers(values ...apiv1alpha1.Pattern)
 	for i := range values {
 		b.Users = append(b.Users, values[i])
 	}
+	return b
+}
+
+// WithCorrespondents sets the Correspondents field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Correspondents field is set to the value of the last call.
+func (b *ChannelRuleApplyConfiguration) WithCorrespondents(value *CorrespondentsApplyConfiguration) *ChannelRuleApplyConfiguration {
+	b.Correspondents = value
 	return b
 }

@@ -6,7 +6,8 @@
 package v1alpha1
 
 import (
-	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
 // ClawCredentialStatusApplyConfiguration represents a declarative configuration of the ClawCredentialStatus type for use
@@ -18,11 +19,13 @@ type ClawCredentialStatusApplyConfiguration struct {
 	ClawUID *string `json:"clawUID,omitempty"`
 	// Version changes when the key's value does. It is a keyed hash and says nothing about the value.
 	Version *string `json:"version,omitempty"`
+	// LastRotatedAt is when the value was first seen, or its Secret made, whichever came first.
+	LastRotatedAt *v1.Time `json:"lastRotatedAt,omitempty"`
 	// Fingerprints are keyed hashes of the values, by which the same key under a second Claw is found.
 	// They say nothing about the values.
 	Fingerprints []string `json:"fingerprints,omitempty"`
 	// Conditions: Ready, SourceSynced, Isolated.
-	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
 // ClawCredentialStatusApplyConfiguration constructs a declarative configuration of the ClawCredentialStatus type for use with
@@ -47,6 +50,14 @@ func (b *ClawCredentialStatusApplyConfiguration) WithVersion(value string) *Claw
 	return b
 }
 
+// WithLastRotatedAt sets the LastRotatedAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastRotatedAt field is set to the value of the last call.
+func (b *ClawCredentialStatusApplyConfiguration) WithLastRotatedAt(value v1.Time) *ClawCredentialStatusApplyConfiguration {
+	b.LastRotatedAt = &value
+	return b
+}
+
 // WithFingerprints adds the given value to the Fingerprints field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Fingerprints field.
@@ -60,7 +71,7 @@ func (b *ClawCredentialStatusApplyConfiguration) WithFingerprints(values ...stri
 // WithConditions adds the given value to the Conditions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Conditions field.
-func (b *ClawCredentialStatusApplyConfiguration) WithConditions(values ...*v1.ConditionApplyConfiguration) *ClawCredentialStatusApplyConfiguration {
+func (b *ClawCredentialStatusApplyConfiguration) WithConditions(values ...*metav1.ConditionApplyConfiguration) *ClawCredentialStatusApplyConfiguration {
 	for i := range values {
 		if values[i] == nil {
 			panic("nil value passed to WithConditions")

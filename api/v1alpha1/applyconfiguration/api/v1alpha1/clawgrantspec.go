@@ -7,6 +7,7 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "github.com/clawstaff/clawstaff/api/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // ClawGrantSpecApplyConfiguration represents a declarative configuration of the ClawGrantSpec type for use
@@ -37,6 +38,12 @@ type ClawGrantSpecApplyConfiguration struct {
 	Tools []ToolRequestApplyConfiguration `json:"tools,omitempty"`
 	// Models the Claw may ask.
 	Models []ModelRequestApplyConfiguration `json:"models,omitempty"`
+	// Schedules that must all be open for anything to happen.
+	Schedules []ScheduleApplyConfiguration `json:"schedules,omitempty"`
+	// ExpiresAt is when everything ends.
+	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
+	// Limits on how much is done.
+	Limits *LimitsApplyConfiguration `json:"limits,omitempty"`
 	// Credentials the gateway may use.
 	Credentials []GrantCredentialApplyConfiguration `json:"credentials,omitempty"`
 	// Withheld is what was asked for and not given.
@@ -156,6 +163,35 @@ func (b *ClawGrantSpecApplyConfiguration) WithModels(values ...*ModelRequestAppl
 		}
 		b.Models = append(b.Models, *values[i])
 	}
+	return b
+}
+
+// WithSchedules adds the given value to the Schedules field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Schedules field.
+func (b *ClawGrantSpecApplyConfiguration) WithSchedules(values ...*ScheduleApplyConfiguration) *ClawGrantSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithSchedules")
+		}
+		b.Schedules = append(b.Schedules, *values[i])
+	}
+	return b
+}
+
+// WithExpiresAt sets the ExpiresAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExpiresAt field is set to the value of the last call.
+func (b *ClawGrantSpecApplyConfiguration) WithExpiresAt(value v1.Time) *ClawGrantSpecApplyConfiguration {
+	b.ExpiresAt = &value
+	return b
+}
+
+// WithLimits sets the Limits field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Limits field is set to the value of the last call.
+func (b *ClawGrantSpecApplyConfiguration) WithLimits(value *LimitsApplyConfiguration) *ClawGrantSpecApplyConfiguration {
+	b.Limits = value
 	return b
 }
 

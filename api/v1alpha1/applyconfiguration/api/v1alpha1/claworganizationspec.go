@@ -22,6 +22,11 @@ type ClawOrganizationSpecApplyConfiguration struct {
 	Members []MemberApplyConfiguration `json:"members,omitempty"`
 	// Teams group members.
 	Teams []TeamApplyConfiguration `json:"teams,omitempty"`
+	// DirectoryRefs name ConfigMaps of the operator's namespace that hold more members and teams. Each of
+	// their keys that ends in .yaml is a document with members and teams as here.
+	DirectoryRefs []ConfigMapReferenceApplyConfiguration `json:"directoryRefs,omitempty"`
+	// Baseline is over every Claw of the organization, like a ClawPolicy that nobody in the cage can edit.
+	Baseline *BaselineApplyConfiguration `json:"baseline,omitempty"`
 	// Sandbox says how agents are isolated from the node's kernel.
 	Sandbox *SandboxApplyConfiguration `json:"sandbox,omitempty"`
 	// Quota bounds what the cage may use.
@@ -76,6 +81,27 @@ func (b *ClawOrganizationSpecApplyConfiguration) WithTeams(values ...*TeamApplyC
 		}
 		b.Teams = append(b.Teams, *values[i])
 	}
+	return b
+}
+
+// WithDirectoryRefs adds the given value to the DirectoryRefs field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the DirectoryRefs field.
+func (b *ClawOrganizationSpecApplyConfiguration) WithDirectoryRefs(values ...*ConfigMapReferenceApplyConfiguration) *ClawOrganizationSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDirectoryRefs")
+		}
+		b.DirectoryRefs = append(b.DirectoryRefs, *values[i])
+	}
+	return b
+}
+
+// WithBaseline sets the Baseline field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Baseline field is set to the value of the last call.
+func (b *ClawOrganizationSpecApplyConfiguration) WithBaseline(value *BaselineApplyConfiguration) *ClawOrganizationSpecApplyConfiguration {
+	b.Baseline = value
 	return b
 }
 

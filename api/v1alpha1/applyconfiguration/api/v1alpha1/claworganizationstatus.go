@@ -18,7 +18,9 @@ type ClawOrganizationStatusApplyConfiguration struct {
 	Namespace *string `json:"namespace,omitempty"`
 	// Claws is the number of Claws in the cage.
 	Claws *int32 `json:"claws,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled, CageReady.
+	// Members is the number of members of the whole directory.
+	Members *int32 `json:"members,omitempty"`
+	// Conditions: Ready, Reconciling, Stalled, CageReady, DirectoryReady.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -41,6 +43,14 @@ func (b *ClawOrganizationStatusApplyConfiguration) WithNamespace(value string) *
 // If called multiple times, the Claws field is set to the value of the last call.
 func (b *ClawOrganizationStatusApplyConfiguration) WithClaws(value int32) *ClawOrganizationStatusApplyConfiguration {
 	b.Claws = &value
+	return b
+}
+
+// WithMembers sets the Members field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Members field is set to the value of the last call.
+func (b *ClawOrganizationStatusApplyConfiguration) WithMembers(value int32) *ClawOrganizationStatusApplyConfiguration {
+	b.Members = &value
 	return b
 }
 

@@ -17,6 +17,8 @@ type ClawPolicySpecApplyConfiguration struct {
 	// Deny wins over every allow. A list left out inside a deny entry means all of it. A channel that is
 	// denied is denied to tools as well; and where tools may not Read or Write, there is no channel either.
 	Deny *PolicyRulesApplyConfiguration `json:"deny,omitempty"`
+	// Require is what each selected Claw must fulfil, whatever is allowed.
+	Require *PolicyRequirementsApplyConfiguration `json:"require,omitempty"`
 }
 
 // ClawPolicySpecApplyConfiguration constructs a declarative configuration of the ClawPolicySpec type for use with
@@ -46,5 +48,13 @@ func (b *ClawPolicySpecApplyConfiguration) WithAllow(value *PolicyRulesApplyConf
 // If called multiple times, the Deny field is set to the value of the last call.
 func (b *ClawPolicySpecApplyConfiguration) WithDeny(value *PolicyRulesApplyConfiguration) *ClawPolicySpecApplyConfiguration {
 	b.Deny = value
+	return b
+}
+
+// WithRequire sets the Require field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Require field is set to the value of the last call.
+func (b *ClawPolicySpecApplyConfiguration) WithRequire(value *PolicyRequirementsApplyConfiguration) *ClawPolicySpecApplyConfiguration {
+	b.Require = value
 	return b
 }

@@ -7,7 +7,8 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "github.com/clawstaff/clawstaff/api/v1alpha1"
-	v1 "k8s.io/api/core/v1"
+	corev1 "k8s.io/api/core/v1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // ClawSpecApplyConfiguration represents a declarative configuration of the ClawSpec type for use
@@ -29,12 +30,16 @@ type ClawSpecApplyConfiguration struct {
 	Tools []ToolRequestApplyConfiguration `json:"tools,omitempty"`
 	// Models the Claw may ask.
 	Models []ModelRequestApplyConfiguration `json:"models,omitempty"`
+	// Schedule outside of which the Claw is closed. Left out, it is always open, where policies let it.
+	Schedule *ScheduleApplyConfiguration `json:"schedule,omitempty"`
+	// ExpiresAt is when the Claw ends. A later time lets it go on.
+	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 	// State is Active, or Revoked for ever.
 	State *apiv1alpha1.ClawState `json:"state,omitempty"`
 	// Runtime is what runs; exactly one.
 	Runtime *RuntimeApplyConfiguration `json:"runtime,omitempty"`
 	// Resources of the agent container. A limit of zero, which would be none, counts as not set.
-	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 
 // ClawSpecApplyConfiguration constructs a declarative configuration of the ClawSpec type for use with
@@ -116,6 +121,22 @@ func (b *ClawSpecApplyConfiguration) WithModels(values ...*ModelRequestApplyConf
 	return b
 }
 
+// WithSchedule sets the Schedule field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Schedule field is set to the value of the last call.
+func (b *ClawSpecApplyConfiguration) WithSchedule(value *ScheduleApplyConfiguration) *ClawSpecApplyConfiguration {
+	b.Schedule = value
+	return b
+}
+
+// WithExpiresAt sets the ExpiresAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExpiresAt field is set to the value of the last call.
+func (b *ClawSpecApplyConfiguration) WithExpiresAt(value v1.Time) *ClawSpecApplyConfiguration {
+	b.ExpiresAt = &value
+	return b
+}
+
 // WithState sets the State field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the State field is set to the value of the last call.
@@ -135,7 +156,7 @@ func (b *ClawSpecApplyConfiguration) WithRuntime(value *RuntimeApplyConfiguratio
 // WithResources sets the Resources field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Resources field is set to the value of the last call.
-func (b *ClawSpecApplyConfiguration) WithResources(value v1.ResourceRequirements) *ClawSpecApplyConfiguration {
+func (b *ClawSpecApplyConfiguration) WithResources(value corev1.ResourceRequirements) *ClawSpecApplyConfiguration {
 	b.Resources = &value
 	return b
 }

@@ -13,6 +13,8 @@ type CredentialSourceApplyConfiguration struct {
 	// Secret of the same namespace, of type clawstaff.dev/credential, whose annotation
 	// clawstaff.dev/credential names this ClawCredential.
 	Secret *SecretSourceApplyConfiguration `json:"secret,omitempty"`
+	// ExternalSecret is read from a store by External Secrets Operator. A policy must allow the store.
+	ExternalSecret *ExternalSecretSourceApplyConfiguration `json:"externalSecret,omitempty"`
 }
 
 // CredentialSourceApplyConfiguration constructs a declarative configuration of the CredentialSource type for use with
@@ -26,5 +28,13 @@ func CredentialSource() *CredentialSourceApplyConfiguration {
 // If called multiple times, the Secret field is set to the value of the last call.
 func (b *CredentialSourceApplyConfiguration) WithSecret(value *SecretSourceApplyConfiguration) *CredentialSourceApplyConfiguration {
 	b.Secret = value
+	return b
+}
+
+// WithExternalSecret sets the ExternalSecret field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExternalSecret field is set to the value of the last call.
+func (b *CredentialSourceApplyConfiguration) WithExternalSecret(value *ExternalSecretSourceApplyConfiguration) *CredentialSourceApplyConfiguration {
+	b.ExternalSecret = value
 	return b
 }

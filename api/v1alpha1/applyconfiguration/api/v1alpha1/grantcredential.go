@@ -22,6 +22,8 @@ type GrantCredentialApplyConfiguration struct {
 	Slots []string `json:"slots,omitempty"`
 	// Version of the key's value.
 	Version *string `json:"version,omitempty"`
+	// Delivery of the key.
+	Delivery *apiv1alpha1.Delivery `json:"delivery,omitempty"`
 }
 
 // GrantCredentialApplyConfiguration constructs a declarative configuration of the GrantCredential type for use with
@@ -61,5 +63,13 @@ func (b *GrantCredentialApplyConfiguration) WithSlots(values ...string) *GrantCr
 // If called multiple times, the Version field is set to the value of the last call.
 func (b *GrantCredentialApplyConfiguration) WithVersion(value string) *GrantCredentialApplyConfiguration {
 	b.Version = &value
+	return b
+}
+
+// WithDelivery sets the Delivery field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Delivery field is set to the value of the last call.
+func (b *GrantCredentialApplyConfiguration) WithDelivery(value apiv1alpha1.Delivery) *GrantCredentialApplyConfiguration {
+	b.Delivery = &value
 	return b
 }

@@ -22,6 +22,8 @@ type PolicyRulesApplyConfiguration struct {
 	Tools []ToolRuleApplyConfiguration `json:"tools,omitempty"`
 	// Models that are allowed or denied.
 	Models []ModelRuleApplyConfiguration `json:"models,omitempty"`
+	// Stores of External Secrets that keys may be read from. No store that is not allowed is used.
+	Stores []StoreRuleApplyConfiguration `json:"stores,omitempty"`
 }
 
 // PolicyRulesApplyConfiguration constructs a declarative configuration of the PolicyRules type for use with
@@ -75,6 +77,19 @@ func (b *PolicyRulesApplyConfiguration) WithModels(values ...*ModelRuleApplyConf
 			panic("nil value passed to WithModels")
 		}
 		b.Models = append(b.Models, *values[i])
+	}
+	return b
+}
+
+// WithStores adds the given value to the Stores field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Stores field.
+func (b *PolicyRulesApplyConfiguration) WithStores(values ...*StoreRuleApplyConfiguration) *PolicyRulesApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithStores")
+		}
+		b.Stores = append(b.Stores, *values[i])
 	}
 	return b
 }

@@ -17,6 +17,8 @@ type ToolRequestApplyConfiguration struct {
 	ToolRuleApplyConfiguration `json:""`
 	// Credential to call with; a ClawCredential of this Claw and connector.
 	Credential *apiv1alpha1.ObjectName `json:"credential,omitempty"`
+	// Schedule outside of which this entry gives nothing, beside the Claw's own.
+	Schedule *ScheduleApplyConfiguration `json:"schedule,omitempty"`
 }
 
 // ToolRequestApplyConfiguration constructs a declarative configuration of the ToolRequest type for use with
@@ -61,5 +63,13 @@ func (b *ToolRequestApplyConfiguration) WithResources(values ...*ResourceScopeAp
 // If called multiple times, the Credential field is set to the value of the last call.
 func (b *ToolRequestApplyConfiguration) WithCredential(value apiv1alpha1.ObjectName) *ToolRequestApplyConfiguration {
 	b.Credential = &value
+	return b
+}
+
+// WithSchedule sets the Schedule field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Schedule field is set to the value of the last call.
+func (b *ToolRequestApplyConfiguration) WithSchedule(value *ScheduleApplyConfiguration) *ToolRequestApplyConfiguration {
+	b.Schedule = value
 	return b
 }

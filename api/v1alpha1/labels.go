@@ -5,6 +5,12 @@ package v1alpha1
 const (
 	// LabelOrganization marks a namespace as the cage of the named organization.
 	LabelOrganization = "clawstaff.dev/organization"
+	// LabelRuntimeClass on a cage is the RuntimeClass of its organization's sandbox, which admission
+	// holds agent pods to. Without it, they run with the cluster's default runtime.
+	LabelRuntimeClass = "clawstaff.dev/runtime-class"
+	// LabelRuntimeClassMode beside it is the sandbox's RuntimeClassMode: with Preferred, an agent may
+	// also run without the class.
+	LabelRuntimeClassMode = "clawstaff.dev/runtime-class-mode"
 	// LabelClaw names the Claw a child object belongs to.
 	LabelClaw = "clawstaff.dev/claw"
 	// LabelComponent says what part of a Claw a child is: gateway or agent.

@@ -1,6 +1,8 @@
 package cage
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -38,6 +40,11 @@ func namespace(org *v1alpha1.ClawOrganization) Object {
 	for _, mode := range []string{"enforce", "audit", "warn"} {
 		labels["pod-security.kubernetes.io/"+mode] = "restricted"
 		labels["pod-security.kubernetes.io/"+mode+"-version"] = "latest"
+	}
+	// What admission holds agent pods to. It can read the namespace, but not the organization.
+	if sandbox := org.Spec.Sandbox; sandbox.RuntimeClassName != "" {
+		labels[v1alpha1.LabelRuntimeClass] = string(sandbox.RuntimeClassName)
+		labels[v1alpha1.LabelRuntimeClassMode] = string(cmp.Or(sandbox.RuntimeClass, v1alpha1.RuntimeClassRequired))
 	}
 	return corev1ac.Namespace(org.Cage()).WithLabels(labels)
 }

@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/connector"
@@ -24,8 +26,8 @@ func cred(keys map[string]string) *v1alpha1.ClawCredential {
 	return &v1alpha1.ClawCredential{
 		ObjectMeta: metav1.ObjectMeta{Name: "triage-slack", Namespace: "acme"},
 		Spec: v1alpha1.ClawCredentialSpec{
-			Connector: "slack",
-			Source:    v1alpha1.CredentialSource{Secret: &v1alpha1.SecretSource{Name: "keys", Keys: keys}},
+			Connector: "slack", Claw: v1alpha1.CredentialClaw{Name: "triage", Owner: "sarah@acme.example"},
+			Source: v1alpha1.CredentialSource{Secret: &v1alpha1.SecretSource{Name: "keys", Keys: keys}},
 		},
 	}
 }
@@ -61,6 +63,9 @@ func TestFromSecret(t *testing.T) {
 		"missing key":        {keys: map[string]string{"botToken": "nope"}, source: source(nil), conn: slack, reason: v1alpha1.ReasonSecretRefused, says: "nope"},
 		"empty value":        {keys: map[string]string{"botToken": "empty"}, source: source(nil), conn: slack, reason: v1alpha1.ReasonSecretRefused, says: "empty"},
 		"header injection":   {keys: map[string]string{"botToken": "evil"}, source: source(nil), conn: slack, reason: v1alpha1.ReasonSecretRefused, says: "control"},
+		"lent to its owner":  {keys: both, source: source(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationOwner] = "sarah@acme.example" }), conn: slack},
+		"lent to another":    {keys: both, source: source(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationOwner] = "lee@acme.example" }), conn: slack, reason: v1alpha1.ReasonSecretRefused, says: "lee@acme.example"},
+		"lent to nobody":     {keys: both, source: source(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationOwner] = "" }), conn: slack, reason: v1alpha1.ReasonSecretRefused, says: "sarah@acme.example"},
 		"without what calls": {keys: map[string]string{"signingSecret": "signing"}, source: source(nil), conn: slack, reason: v1alpha1.ReasonSecretRefused, says: "botToken"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,6 +84,104 @@ func TestFromSecret(t *testing.T) {
 				t.Errorf("a value is in the message: %v", err)
 			}
 		})
+	}
+}
+
+func external(change func(*v1alpha1.ExternalSecretSource)) *v1alpha1.ClawCredential {
+	c := cred(nil)
+	c.UID = "cred-uid"
+	c.Spec.Source = v1alpha1.CredentialSource{ExternalSecret: &v1alpha1.ExternalSecretSource{
+		SecretStoreRef: v1alpha1.StoreReference{Kind: v1alpha1.StoreOfCluster, Name: "vault"}, RefreshIntervalSeconds: 600,
+		Data: []v1alpha1.ExternalSecretData{
+			{Slot: "botToken", Key: "acme/triage-slack", Property: "bot"},
+			{Slot: "signingSecret", Key: "acme/triage-signing"},
+		},
+	}}
+	if change != nil {
+		change(c.Spec.Source.ExternalSecret)
+	}
+	return c
+}
+
+// What External Secrets Operator makes is a Secret that the credential can be read from.
+func TestFromExternalSecret(t *testing.T) {
+	made := func(change func(*corev1.Secret)) *corev1.Secret {
+		s := source(change)
+		s.Name = "triage-slack-external"
+		s.Data = map[string][]byte{"botToken": []byte("xoxb-real"), "signingSecret": []byte("s3cret")}
+		return s
+	}
+	got, err := FromSecret(external(nil), made(nil), slack)
+	if err != nil || !got["botToken"].Equal([]byte("xoxb-real")) || len(got) != 2 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for name, c := range map[string]struct {
+		cred   *v1alpha1.ClawCredential
+		source *corev1.Secret
+		reason string
+		says   string
+	}{
+		"not made":     {external(nil), nil, v1alpha1.ReasonDependencyNotReady, "External Secrets"},
+		"planted":      {external(nil), made(func(s *corev1.Secret) { s.Annotations = nil }), v1alpha1.ReasonSecretRefused, "annotation"},
+		"no such slot": {external(func(e *v1alpha1.ExternalSecretSource) { e.Data[1].Slot = "admin" }), made(nil), v1alpha1.ReasonSecretRefused, "spec.source.externalSecret.data[admin]"},
+		"half":         {external(func(e *v1alpha1.ExternalSecretSource) { e.Data = e.Data[1:] }), made(nil), v1alpha1.ReasonSecretRefused, "botToken"},
+	} {
+		var refusal *Refusal
+		if _, err := FromSecret(c.cred, c.source, slack); !errors.As(err, &refusal) || refusal.Reason != c.reason || !strings.Contains(refusal.Message, c.says) {
+			t.Errorf("%s: got %v, want %s saying %q", name, err, c.reason, c.says)
+		}
+	}
+	if SourceName(external(nil)) != "triage-slack-external" || SourceName(cred(nil)) != "keys" {
+		t.Error("the Secret is looked for elsewhere")
+	}
+}
+
+func TestExternalSecret(t *testing.T) {
+	const want = `apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata:
+  labels:
+    app.kubernetes.io/managed-by: clawstaff-manager
+  name: triage-slack
+  namespace: acme
+  ownerReferences:
+  - apiVersion: clawstaff.dev/v1alpha1
+    controller: true
+    kind: ClawCredential
+    name: triage-slack
+    uid: cred-uid
+spec:
+  data:
+  - remoteRef:
+      key: acme/triage-slack
+      property: bot
+    secretKey: botToken
+  - remoteRef:
+      key: acme/triage-signing
+    secretKey: signingSecret
+  refreshInterval: 600s
+  secretStoreRef:
+    kind: ClusterSecretStore
+    name: vault
+  target:
+    creationPolicy: Owner
+    deletionPolicy: Delete
+    name: triage-slack-external
+    template:
+      metadata:
+        annotations:
+          clawstaff.dev/credential: triage-slack
+      type: clawstaff.dev/credential
+`
+	got, err := yaml.Marshal(ExternalSecret(external(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+	if ExternalSecret(cred(nil)) != nil {
+		t.Error("a credential with a Secret asks for an ExternalSecret")
 	}
 }
 

@@ -22,9 +22,15 @@ const (
 	ManagerUser = "system:serviceaccount:" + Namespace + ":clawstaff-manager"
 )
 
+// All returns everything the chart installs.
+func All(values ...string) ([]client.Object, error) { return Render("", values...) }
+
 // Render returns the objects of one template, such as templates/webhook.yaml.
 func Render(template string, values ...string) ([]client.Object, error) {
-	args := []string{"tool", "-modfile=hack/tools/go.mod", "helm", "template", "clawstaff", "charts/clawstaff", "--namespace", Namespace, "--show-only", template}
+	args := []string{"tool", "-modfile=hack/tools/go.mod", "helm", "template", "clawstaff", "charts/clawstaff", "--namespace", Namespace}
+	if template != "" {
+		args = append(args, "--show-only", template)
+	}
 	for _, v := range values {
 		args = append(args, "--set", v)
 	}

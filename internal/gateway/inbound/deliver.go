@@ -28,6 +28,7 @@ const (
 	lastBackoff    = 3 * time.Second
 	outcomeTimeout = 30 * time.Second
 	goodbyeTimeout = 2 * time.Second
+	judgeEvery     = 250 * time.Millisecond // whether the agent may hear what it is being sent
 )
 
 // errAnswer means that the agent was there, and did not take the message.
@@ -84,7 +85,7 @@ func (h *Handler) deliver(ctx context.Context, it *item) {
 		snap := h.cfg.Source.Current()
 		var last end
 		switch {
-		case over(snap) || snap.Active() && !judge(snap, it.credential, it.event).Allowed:
+		case over(snap) || snap.Active() && !judge(snap, it.credential, it.event, h.cfg.Clock.Now()).Allowed:
 			h.finish(ctx, it, end{reason: "the agent may not hear it any more"})
 			return
 		case !snap.Active():
@@ -145,8 +146,8 @@ func (h *Handler) attempt(ctx context.Context, snap *state.Snapshot, it *item, a
 	return last, err
 }
 
-// whileAllowed ends the context once the agent may not hear the message any more. A change of the
-// grant that leaves it allowed does not disturb it.
+// whileAllowed ends the context once the agent may not hear the message any more: by a change of the
+// grant, or by the time. What leaves it allowed does not disturb it.
 func (h *Handler) whileAllowed(ctx context.Context, snap *state.Snapshot, it *item) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -154,10 +155,11 @@ func (h *Handler) whileAllowed(ctx context.Context, snap *state.Snapshot, it *it
 			select {
 			case <-ctx.Done():
 				return
+			case <-h.cfg.Clock.After(judgeEvery): // not one timer until the schedule closes: the clock may be set
 			case <-snap.Done:
 			}
 			snap = h.cfg.Source.Current()
-			if !snap.Active() || !judge(snap, it.credential, it.event).Allowed {
+			if !snap.Active() || !judge(snap, it.credential, it.event, h.cfg.Clock.Now()).Allowed {
 				cancel()
 				return
 			}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/gateway/meter"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
 )
 
@@ -36,6 +37,8 @@ const (
 type Config struct {
 	Source state.Source
 	Log    audit.Log
+	// Meter of what the Claw does, for the grant's limits; one for messages alone where nil.
+	Meter *meter.Meter
 	// Clock is the real one where nil.
 	Clock clock.WithTicker
 }
@@ -54,6 +57,9 @@ type Handler struct {
 func New(cfg Config) *Handler {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
+	}
+	if cfg.Meter == nil {
+		cfg.Meter = &meter.Meter{}
 	}
 	return &Handler{
 		cfg:   cfg,

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/gateway/meter"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
@@ -21,14 +23,16 @@ const maxText = 4 << 10
 func (h *Handler) hear(ctx context.Context, snap *state.Snapshot, credential, retry string, e *slackEvent, body []byte) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	record := decisionOf(snap, credential, retry, e, body)
+	now := h.cfg.Clock.Now()
+	verdict := judge(snap, credential, e, now)
+	record := decisionOf(snap, credential, retry, e, body, verdict)
 	if e.challenge != "" {
 		record.Decision, record.Rule, record.Reason = audit.Allowed, "request", "Slack checks that this address is ours"
 		_, err := h.append(ctx, record)
 		return e.challenge, err
 	}
 	key := keyOf(credential, e, body)
-	isNew, err := h.seen.begin(ctx, key, h.cfg.Clock.Now())
+	isNew, err := h.seen.begin(ctx, key, now)
 	if err != nil {
 		return "", notRecorded()
 	}
@@ -37,40 +41,53 @@ func (h *Handler) hear(ctx context.Context, snap *state.Snapshot, credential, re
 		_, err := h.append(ctx, record)
 		return "", err
 	}
-	err = h.hearOnce(ctx, snap, credential, e, record)
+	err = h.hearOnce(ctx, snap, verdict, &item{event: e, credential: credential, record: record, received: now})
 	h.seen.finish(key, err == nil)
 	return "", err
 }
 
-// hearOnce is hear for an event that was not received before.
-func (h *Handler) hearOnce(ctx context.Context, snap *state.Snapshot, credential string, e *slackEvent, record audit.Record) error {
+// hearOnce is hear for an event that was not received before. The item's record is not kept yet.
+func (h *Handler) hearOnce(ctx context.Context, snap *state.Snapshot, verdict policy.Verdict, it *item) error {
 	// Room is taken for every event, so that one that will be dropped is not answered otherwise.
-	if !h.spool.reserve(len(e.toAgent)) {
+	if !h.spool.reserve(len(it.event.toAgent)) {
 		return &refusal{status: http.StatusServiceUnavailable, public: "too many messages wait for the agent; try again"}
 	}
-	verdict := judge(snap, credential, e)
-	record.Decision, record.Rule, record.Reason = audit.Dropped, verdict.Rule, verdict.Reason
 	if verdict.Allowed {
-		record.Decision = audit.Allowed
+		verdict = h.limit(snap, verdict, it.received)
 	}
-	sealed, err := h.append(ctx, record)
+	it.record.Decision, it.record.Rule, it.record.Reason = audit.Dropped, verdict.Rule, verdict.Reason
+	if verdict.Allowed {
+		it.record.Decision = audit.Allowed
+	}
+	sealed, err := h.append(ctx, it.record)
 	if err != nil || !verdict.Allowed {
-		h.spool.release(len(e.toAgent))
+		h.spool.release(len(it.event.toAgent))
 		return err
 	}
-	h.spool.add(&item{event: e, credential: credential, record: sealed, received: h.cfg.Clock.Now()})
+	it.record = sealed
+	h.spool.add(it)
 	return nil
 }
 
-// judge decides whether the agent hears an event that the credential's app has sent.
-func judge(snap *state.Snapshot, credential string, e *slackEvent) policy.Verdict {
+// limit counts what was allowed, and drops it if that is more than the grant's limit.
+func (h *Handler) limit(snap *state.Snapshot, verdict policy.Verdict, now time.Time) policy.Verdict {
+	limit := snap.Grant.Limits.RequestsPerMinute
+	if _, ok := h.cfg.Meter.Take(limit, now); !ok {
+		return policy.Verdict{Rule: meter.Rule, Reason: meter.Reason(limit)}
+	}
+	return verdict
+}
+
+// judge decides whether, at a time, the agent hears an event that the credential's app has sent.
+func judge(snap *state.Snapshot, credential string, e *slackEvent, at time.Time) policy.Verdict {
 	if e.drop != "" {
 		return policy.Verdict{Rule: "event", Reason: e.drop}
 	}
 	if !snap.Active() || snap.Keys[credential][slackSlot].Empty() {
 		return policy.Verdict{Rule: policy.RuleDefault, Reason: "the credential is not in use any more"}
 	}
-	return policy.DecideMessage(onlyWith(snap.Grant, credential), policy.Message{Connector: slackConnector, Actor: e.actor, Channel: e.channel})
+	msg := policy.Message{Connector: slackConnector, Actor: e.actor, Channel: e.channel, At: at}
+	return policy.DecideMessage(onlyWith(snap.Grant, credential), msg)
 }
 
 // onlyWith is the grant as seen by one credential's app: what it sends is not heard through the
@@ -99,8 +116,8 @@ func notRecorded() error {
 	return &refusal{status: http.StatusServiceUnavailable, public: "this could not be recorded; try again"}
 }
 
-// decisionOf is the record of a decision that is still to be made.
-func decisionOf(snap *state.Snapshot, credential, retry string, e *slackEvent, body []byte) audit.Record {
+// decisionOf is the record of a decision, without what was decided.
+func decisionOf(snap *state.Snapshot, credential, retry string, e *slackEvent, body []byte, verdict policy.Verdict) audit.Record {
 	r := audit.Record{
 		Grant:      snap.Grant.Hash,
 		Phase:      audit.PhaseDecision,
@@ -122,7 +139,7 @@ func decisionOf(snap *state.Snapshot, credential, retry string, e *slackEvent, b
 			known[name] = clip(value)
 		}
 	}
-	if e.toAgent != nil && judge(snap, credential, e).Allowed {
+	if e.toAgent != nil && verdict.Allowed {
 		known["text"] = clip(e.text) // what strangers write is not ours to keep: the hash proves it
 	}
 	r.Parameters = parameters(known)

@@ -133,25 +133,15 @@ func parseSlackEvent(top *fields) (*slackEvent, error) {
 
 // read takes from a message who wrote it and where, and finds reasons to drop it.
 func (e *slackEvent) read(top, event *fields, team, subtype string) {
-	user := event.text("user")
-	from := team
-	for _, name := range []string{"team", "source_team", "user_team"} { // the last of them names the writer's own
-		if other := event.text(name); other != "" && other != team {
-			e.drop, from = "who wrote this belongs to another workspace", other
-		}
-	}
-	if other := top.text("context_team_id"); other != "" && other != team {
-		e.drop = "this was written in another workspace"
-	}
-	if slackID.MatchString(user) && slackID.MatchString(from) {
-		e.actor = from + "/" + user
+	origin := originOf(top, event, team)
+	if user := event.text("user"); slackID.MatchString(user) && slackID.MatchString(origin.writer) {
+		e.actor = origin.writer + "/" + user
 	}
 	if channel := event.text("channel"); slackID.MatchString(channel) {
 		e.channel = channel
 	}
 	e.thread, e.text = event.text("thread_ts"), event.text("text")
 	switch {
-	case e.drop != "":
 	case subtype != "":
 		e.drop = "this subtype of message is not delivered"
 	case event.has("bot_id") || event.has("bot_profile") || event.has("app_id"):
@@ -160,16 +150,18 @@ func (e *slackEvent) read(top, event *fields, team, subtype string) {
 		e.drop = "this is an edit"
 	case event.has("hidden"):
 		e.drop = "this message is hidden"
+	case origin.unclear != "":
+		e.drop = origin.unclear
 	case e.actor == "" || e.channel == "":
 		e.drop = "this names no person or no channel"
 	default:
-		e.toAgent = slackForAgent(top, event, team)
+		e.toAgent = slackForAgent(top, event, origin)
 	}
 }
 
 // slackForAgent writes the event anew with the fields that hold what its author wrote, and those an
 // SDK needs. Forwarded messages, previews of links and files are other people's words: left out.
-func slackForAgent(top, event *fields, team string) []byte {
+func slackForAgent(top, event *fields, from origin) []byte {
 	type authorization struct {
 		EnterpriseID        *string `json:"enterprise_id"`
 		TeamID              string  `json:"team_id"`
@@ -180,10 +172,10 @@ func slackForAgent(top, event *fields, team string) []byte {
 	var authorizations []authorization
 	for _, raw := range top.list("authorizations") {
 		a, err := readFields(raw)
-		if err != nil || a.text("team_id") != team {
+		if err != nil || a.text("team_id") != from.home {
 			continue
 		}
-		authorizations = append(authorizations, authorization{TeamID: team, UserID: a.text("user_id"), IsBot: a.flag("is_bot")})
+		authorizations = append(authorizations, authorization{TeamID: from.home, UserID: a.text("user_id"), IsBot: a.flag("is_bot")})
 	}
 	out := struct {
 		Type           string          `json:"type"`
@@ -192,8 +184,9 @@ func slackForAgent(top, event *fields, team string) []byte {
 		EventID        string          `json:"event_id"`
 		EventTime      json.Number     `json:"event_time,omitempty"`
 		Authorizations []authorization `json:"authorizations,omitempty"`
+		Shared         bool            `json:"is_ext_shared_channel,omitempty"`
 		Event          any             `json:"event"`
-	}{"event_callback", team, top.text("api_app_id"), top.text("event_id"), top.number("event_time"), authorizations, struct {
+	}{"event_callback", from.home, top.text("api_app_id"), top.text("event_id"), top.number("event_time"), authorizations, top.flag("is_ext_shared_channel"), struct {
 		Type        string          `json:"type"`
 		User        string          `json:"user"`
 		Text        string          `json:"text"`
@@ -205,10 +198,12 @@ func slackForAgent(top, event *fields, team string) []byte {
 		EventTime   string          `json:"event_ts,omitempty"`
 		ClientID    string          `json:"client_msg_id,omitempty"`
 		Team        string          `json:"team"`
+		UserTeam    string          `json:"user_team,omitempty"`
+		SourceTeam  string          `json:"source_team,omitempty"`
 		Blocks      json.RawMessage `json:"blocks,omitempty"`
 	}{
 		event.text("type"), event.text("user"), event.text("text"), event.text("ts"), event.text("channel"), event.text("channel_type"),
-		event.text("thread_ts"), event.text("parent_user_id"), event.text("event_ts"), event.text("client_msg_id"), team, ownBlocks(event),
+		event.text("thread_ts"), event.text("parent_user_id"), event.text("event_ts"), event.text("client_msg_id"), from.writer, from.outside(), from.outside(), ownBlocks(event),
 	}}
 	body, err := json.Marshal(out)
 	if err != nil {

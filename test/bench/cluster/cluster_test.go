@@ -13,23 +13,6 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
-func TestParseUsage(t *testing.T) {
-	text := `00400000-7ffd1000 ---p 00000000 00:00 0                                  [rollup]
-Rss:               21000 kB
-Pss:               20000 kB
-Anonymous:          4096 kB
-`
-	got, err := parseUsage(text)
-	if err != nil || got != (usage{resident: 21000 << 10, anonymous: 4096 << 10}) {
-		t.Errorf("got %+v, %v", got, err)
-	}
-	for _, bad := range []string{"", "Rss: many kB\n"} {
-		if _, err := parseUsage(bad); err == nil {
-			t.Errorf("%q is taken for memory", bad)
-		}
-	}
-}
-
 func TestCutFigures(t *testing.T) {
 	var cuts []cut
 	for i := range 100 {

@@ -14,12 +14,12 @@ import (
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/test/bench/proc"
 	"github.com/clawstaff/clawstaff/test/bench/report"
 	"github.com/clawstaff/clawstaff/test/bench/stats"
 )
 
 const (
-	mebibyte = 1 << 20
 	// idle is how long nobody asks anything before memory is looked at.
 	idle      = 30 * time.Second
 	idleClaws = 3
@@ -38,7 +38,7 @@ func (b *Bench) Memory(ctx context.Context, floor int) (report.Section, error) {
 	case <-ctx.Done():
 		return report.Section{}, ctx.Err()
 	}
-	var gateways []usage
+	var gateways []proc.Memory
 	for _, name := range names {
 		var pods corev1.PodList
 		err := b.Client.List(ctx, &pods, ctrlclient.InNamespace(namespace),
@@ -52,7 +52,7 @@ func (b *Bench) Memory(ctx context.Context, floor int) (report.Section, error) {
 		}
 		gateways = append(gateways, used...)
 	}
-	base, err := usageOfProcess(floor)
+	base, err := proc.MemoryOf(floor)
 	if err != nil {
 		return report.Section{}, err
 	}
@@ -67,7 +67,7 @@ func (b *Bench) Memory(ctx context.Context, floor int) (report.Section, error) {
 			return report.Section{}, err
 		}
 		for _, u := range used {
-			figures = append(figures, report.Figure{Name: program + ", anonymous / resident", Value: mib(u.anonymous) + " / " + mib(u.resident)})
+			figures = append(figures, report.Figure{Name: program + ", anonymous / resident", Value: proc.MiB(u.Anonymous) + " / " + proc.MiB(u.Resident)})
 		}
 	}
 	return report.Section{Part: "memory", Title: "Memory", Machine: b.machine(), Text: memoryText, Figures: figures}, b.remove(ctx, names...)
@@ -79,26 +79,21 @@ with no traffic since: resident memory, and the anonymous part of it, which cann
 rest is the program's own file, which all gateways of a node share. Figures of the gateway are medians of three Claws. The
 baseline is the floor of the gateway's benchmark (test/bench/floor), just as idle: a Go program with net/http and TLS.`
 
-func gatewayFigures(gateways []usage, base usage) []report.Figure {
-	figure := func(what string, of func(usage) int, limit int) report.Figure {
+func gatewayFigures(gateways []proc.Memory, base proc.Memory) []report.Figure {
+	figure := func(what string, of func(proc.Memory) int, limit int) report.Figure {
 		value := stats.Median(stats.Each(gateways, of))
-		return report.Figure{Name: "gateway, " + what, Value: mib(value), Baseline: "idle floor " + mib(of(base)),
-			Compared: fmt.Sprintf("%.2g×", stats.Ratio(value, of(base))), Goal: "≤ " + mib(limit), Met: value <= limit}
+		return report.Figure{Name: "gateway, " + what, Value: proc.MiB(value), Baseline: "idle floor " + proc.MiB(of(base)),
+			Compared: fmt.Sprintf("%.2g×", stats.Ratio(value, of(base))), Goal: "≤ " + proc.MiB(limit), Met: value <= limit}
 	}
 	return []report.Figure{
-		figure("anonymous", func(u usage) int { return u.anonymous }, 12*mebibyte),
-		figure("resident", func(u usage) int { return u.resident }, 32*mebibyte),
+		figure("anonymous", func(u proc.Memory) int { return u.Anonymous }, 12*proc.Mebibyte),
+		figure("resident", func(u proc.Memory) int { return u.Resident }, 32*proc.Mebibyte),
 	}
 }
 
-func mib(bytes int) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/mebibyte) }
-
-// usage of memory, in bytes.
-type usage struct{ resident, anonymous int }
-
 // usageOf is that of the first container of each pod.
-func usageOf(pods []corev1.Pod) ([]usage, error) {
-	var all []usage
+func usageOf(pods []corev1.Pod) ([]proc.Memory, error) {
+	var all []proc.Memory
 	for _, pod := range pods {
 		if len(pod.Status.ContainerStatuses) == 0 {
 			return nil, fmt.Errorf("pod %s has no container", pod.Name)
@@ -108,7 +103,7 @@ func usageOf(pods []corev1.Pod) ([]usage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pod %s: %w", pod.Name, err)
 		}
-		used, err := usageOfProcess(pid)
+		used, err := proc.MemoryOf(pid)
 		if err != nil {
 			return nil, err
 		}
@@ -133,33 +128,4 @@ func processOf(container string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("no process of this machine is in container %s", container)
-}
-
-func usageOfProcess(pid int) (usage, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return usage{}, err
-	}
-	return parseUsage(string(text))
-}
-
-// parseUsage reads smaps_rollup.
-func parseUsage(text string) (usage, error) {
-	found := map[string]int{}
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		if len(fields) != 3 || fields[2] != "kB" {
-			continue
-		}
-		kib, err := strconv.Atoi(fields[1])
-		if err != nil {
-			return usage{}, fmt.Errorf("smaps_rollup: %q is no number", fields[1])
-		}
-		found[strings.TrimSuffix(fields[0], ":")] = kib * 1024
-	}
-	u := usage{resident: found["Rss"], anonymous: found["Anonymous"]}
-	if u.resident == 0 {
-		return usage{}, fmt.Errorf("smaps_rollup says nothing of resident memory")
-	}
-	return u, nil
 }

@@ -6,13 +6,16 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
 // cageOf returns the organization whose cage a namespace is, or nil where it is none: the namespace says
@@ -23,7 +26,7 @@ func cageOf(ctx context.Context, r client.Reader, namespace string) (*v1alpha1.C
 		return nil, err
 	}
 	var org v1alpha1.ClawOrganization
-	if err := r.Get(ctx, client.ObjectKey{Name: label}, &org); err != nil {
+	if err := r.Get(ctx, client.ObjectKey{Name: label}, &org, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
 	if org.Cage() != namespace {
@@ -36,20 +39,72 @@ func cageOf(ctx context.Context, r client.Reader, namespace string) (*v1alpha1.C
 func organizationLabel(ctx context.Context, r client.Reader, namespace string) (string, error) {
 	ns := metav1.PartialObjectMetadata{}
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.Get(ctx, client.ObjectKey{Name: namespace}, &ns); err != nil {
+	if err := r.Get(ctx, client.ObjectKey{Name: namespace}, &ns, client.UnsafeDisableDeepCopy); err != nil {
 		return "", client.IgnoreNotFound(err)
 	}
 	return ns.Labels[v1alpha1.LabelOrganization], nil
 }
 
-// inCage returns the organization of an object's namespace, and refuses the object where there is none.
-func inCage(ctx context.Context, r client.Reader, f *findings, obj client.Object, kind string) (*v1alpha1.ClawOrganization, error) {
+// surroundings are what an object in a cage is judged by, all read by one reader. They may be the cache's
+// own: whoever looks at them changes nothing of them.
+type surroundings struct {
+	reader       client.Reader
+	organization *v1alpha1.ClawOrganization
+	directory    *policy.Directory
+	now          time.Time
+}
+
+// surround finds an object's surroundings, and refuses it where it is in no cage; then there are none.
+func (j *judge) surround(ctx context.Context, r client.Reader, f *findings, obj client.Object, kind string) (*surroundings, error) {
 	org, err := cageOf(ctx, r, obj.GetNamespace())
-	if err == nil && org == nil {
+	if err != nil {
+		return nil, err
+	}
+	if org == nil {
 		f.refuse("metadata.namespace", "namespace %q is no organization's cage: create the %s in the namespace of a ClawOrganization, or have the platform create a ClawOrganization with spec.namespace %q",
 			obj.GetNamespace(), kind, obj.GetNamespace())
+		return nil, nil
 	}
-	return org, err
+	dir, _, err := j.Directory.OfWith(ctx, j.configMaps(r), org)
+	if err != nil {
+		return nil, err
+	}
+	return &surroundings{reader: r, organization: org, directory: dir, now: j.Clock.Now()}, nil
+}
+
+// configMaps is who reads ConfigMaps of the operator's namespace: those are not in the manager's own cache.
+func (j *judge) configMaps(r client.Reader) client.Reader {
+	if r == j.live {
+		return j.live
+	}
+	return j.Directory.Client
+}
+
+// input is what a Claw's request is judged by.
+func (s *surroundings) input(ctx context.Context, known func(string) bool, claw *v1alpha1.Claw) (policy.Input, error) {
+	var policies v1alpha1.ClawPolicyList
+	if err := s.reader.List(ctx, &policies, client.InNamespace(claw.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return policy.Input{}, fmt.Errorf("list ClawPolicies: %w", err)
+	}
+	class, err := s.runtimeClass(ctx)
+	return policy.Input{
+		Organization: s.organization, Directory: s.directory, Claw: claw, Policies: policies.Items,
+		KnownConnector: known, RuntimeClassName: class, Now: s.now, SkipCredentials: true,
+	}, err
+}
+
+// runtimeClass is what agents of the organization run in: where the class it prefers is missing, the cluster's default.
+func (s *surroundings) runtimeClass(ctx context.Context) (string, error) {
+	sandbox := s.organization.Spec.Sandbox
+	if sandbox.RuntimeClass != v1alpha1.RuntimeClassPreferred || sandbox.RuntimeClassName == "" {
+		return string(sandbox.RuntimeClassName), nil
+	}
+	var class nodev1.RuntimeClass
+	err := s.reader.Get(ctx, client.ObjectKey{Name: string(sandbox.RuntimeClassName)}, &class, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	return string(sandbox.RuntimeClassName), err
 }
 
 // unknownConnector refuses a connector the catalogue lacks.

@@ -45,82 +45,53 @@ func (v *clawValidator) ValidateDelete(context.Context, *v1alpha1.Claw) (admissi
 
 // onlyRevoked reports whether nothing but the state changed, to Revoked.
 func onlyRevoked(old, claw *v1alpha1.Claw) bool {
-	revoked := old.Spec.DeepCopy()
+	revoked := old.Spec
 	revoked.State = v1alpha1.ClawRevoked
-	return apiequality.Semantic.DeepEqual(revoked, &claw.Spec)
+	return apiequality.Semantic.DeepEqual(&revoked, &claw.Spec)
 }
 
 // look judges a Claw's request; old is nil for a new Claw.
 func (v *clawValidator) look(ctx context.Context, r client.Reader, f *findings, old, claw *v1alpha1.Claw) error {
 	pastedKeys(f, v.Catalogue, claw.Spec)
-	org, err := inCage(ctx, r, f, claw, "Claw")
-	if err != nil || org == nil {
+	v.times(f, old, claw)
+	s, err := v.surround(ctx, r, f, claw, "Claw")
+	if err != nil || s == nil {
 		return err
 	}
 	if old == nil {
-		if err := withinQuota(ctx, r, f, org, claw); err != nil {
+		if err := v.withinQuota(ctx, f, s, claw); err != nil {
 			return err
 		}
 	}
-	if err := v.byOwner(ctx, f, org, old, claw); err != nil {
+	if err := v.byOwner(ctx, f, s, old, claw); err != nil {
 		return err
 	}
-	var policies v1alpha1.ClawPolicyList
-	if err := r.List(ctx, &policies, client.InNamespace(claw.Namespace)); err != nil {
-		return fmt.Errorf("list ClawPolicies: %w", err)
+	in, err := s.input(ctx, v.Catalogue.Known, claw)
+	if err != nil {
+		return err
 	}
-	result := policy.Compile(policy.Input{
-		Organization: org, Claw: claw, Policies: policies.Items,
-		KnownConnector: v.Catalogue.Known, SkipCredentials: true,
-	})
-	for _, w := range result.Withheld {
+	for _, w := range policy.Compile(in).Withheld {
 		if w.Reason == v1alpha1.WithheldContested {
 			f.warn("%s", w.Message) // the directory's mistake, not this Claw's
 			continue
 		}
 		f.refuse(w.Path, "%s", w.Message)
 	}
-	warnEmptyAsks(f, &claw.Spec)
+	if err := credentialsOf(ctx, f, s, in); err != nil {
+		return err
+	}
+	warnUnwise(f, &claw.Spec)
 	return nil
 }
 
-// withinQuota refuses a Claw more than the organization may have. The namespace's ResourceQuota holds the
-// line against creations at the same moment; this one explains.
-func withinQuota(ctx context.Context, r client.Reader, f *findings, org *v1alpha1.ClawOrganization, claw *v1alpha1.Claw) error {
-	quota := org.Spec.Quota.Claws
-	if quota == nil {
-		return nil
+// times refuses a Claw whose time is over before it begins, and schedules nobody can follow.
+func (v *clawValidator) times(f *findings, old, claw *v1alpha1.Claw) {
+	end := claw.Spec.ExpiresAt
+	if end != nil && (old == nil || !apiequality.Semantic.DeepEqual(old.Spec.ExpiresAt, end)) && !end.After(v.Clock.Now()) {
+		f.refuse("spec.expiresAt", "asked for %s, which is past: name a time to come, or revoke the Claw by setting spec.state to Revoked", end.UTC().Format(timeFormat))
 	}
-	var claws v1alpha1.ClawList
-	if err := r.List(ctx, &claws, client.InNamespace(claw.Namespace)); err != nil {
-		return fmt.Errorf("list Claws: %w", err)
-	}
-	if n := len(claws.Items); n >= int(*quota) {
-		f.refuse("metadata.name", "ClawOrganization %q has %d Claws and its spec.quota.claws is %d: delete a Claw, revoked ones included, or have the platform raise the quota",
-			org.Name, n, *quota)
-	}
-	return nil
-}
-
-// warnEmptyAsks says where an entry asks for nothing, which is allowed and rarely meant.
-func warnEmptyAsks(f *findings, spec *v1alpha1.ClawSpec) {
-	for i, e := range spec.Channels {
-		warnEmpty(f, fmt.Sprintf("spec.channels[%d].channels", i), len(e.Channels), "the Claw is reached nowhere through this entry")
-		warnEmpty(f, fmt.Sprintf("spec.channels[%d].users", i), len(e.Users), "the Claw hears nobody through this entry")
-	}
-	for i, e := range spec.Tools {
-		warnEmpty(f, fmt.Sprintf("spec.tools[%d].actions", i), len(e.Actions), "the Claw may do nothing through this entry")
-		for k, s := range e.Resources {
-			warnEmpty(f, fmt.Sprintf("spec.tools[%d].resources[%d].names", i, k), len(s.Names), "it stands for no "+s.Type)
-		}
-	}
-	for i, e := range spec.Models {
-		warnEmpty(f, fmt.Sprintf("spec.models[%d].models", i), len(e.Models), "the Claw may ask no model through this entry")
-	}
-}
-
-func warnEmpty(f *findings, path string, n int, means string) {
-	if n == 0 {
-		f.warn("%s is empty, which means none: %s", path, means)
+	checkSchedule(f, "spec.schedule", claw.Spec.Schedule)
+	for i := range claw.Spec.Tools {
+		checkSchedule(f, fmt.Sprintf("spec.tools[%d].schedule", i), claw.Spec.Tools[i].Schedule)
 	}
 }

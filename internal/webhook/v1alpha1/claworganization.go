@@ -3,9 +3,13 @@ package v1alpha1
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	nodev1 "k8s.io/api/node/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -18,7 +22,7 @@ type organizationValidator struct{ *judge }
 func (v *organizationValidator) ValidateCreate(ctx context.Context, org *v1alpha1.ClawOrganization) (admission.Warnings, error) {
 	return v.decide(ctx, org, "ClawOrganization", func(r client.Reader, f *findings) error {
 		reservedKeys(f, nil, org)
-		return v.look(ctx, r, f, org)
+		return v.look(ctx, r, f, nil, org)
 	})
 }
 
@@ -28,14 +32,14 @@ func (v *organizationValidator) ValidateUpdate(ctx context.Context, old, org *v1
 	if what == changeNothing || what == changeMetadata && v.byManager(ctx) {
 		return nil, nil
 	}
-	moved := old.Spec.DeepCopy()
+	moved := old.Spec
 	moved.State = org.Spec.State
 	return v.decide(ctx, org, "ClawOrganization", func(r client.Reader, f *findings) error {
 		reservedKeys(f, old, org)
-		if what == changeMetadata || apiequality.Semantic.DeepEqual(moved, &org.Spec) {
+		if what == changeMetadata || apiequality.Semantic.DeepEqual(&moved, &org.Spec) {
 			return nil
 		}
-		return v.look(ctx, r, f, org)
+		return v.look(ctx, r, f, old, org)
 	})
 }
 
@@ -63,17 +67,115 @@ func (v *organizationValidator) ValidateDelete(ctx context.Context, org *v1alpha
 		org.Cage(), claws.Items[0].Name)
 }
 
-func (v *organizationValidator) look(ctx context.Context, r client.Reader, f *findings, org *v1alpha1.ClawOrganization) error {
+// look judges an organization; old is nil for a new one.
+func (v *organizationValidator) look(ctx context.Context, r client.Reader, f *findings, old, org *v1alpha1.ClawOrganization) error {
 	pastedKeys(f, v.Catalogue, org.Spec)
 	if err := v.namespace(ctx, r, f, org); err != nil {
 		return err
 	}
 	contested(f, org)
-	for i, team := range org.Spec.Teams {
+	v.connectors(f, "spec.baseline.deny", &org.Spec.Baseline.Deny)
+	checkRequirements(f, "spec.baseline.require", &org.Spec.Baseline.Require, org)
+	if len(f.errs) > 0 {
+		return nil // warnings about what is refused are noise
+	}
+	s, err := v.pending(ctx, r, f, org)
+	if err != nil {
+		return err
+	}
+	warnTeams(f, s)
+	if err := s.warnSandbox(ctx, f); err != nil {
+		return err
+	}
+	if old == nil {
+		return nil
+	}
+	if err := v.warnQuota(ctx, f, s); err != nil {
+		return err
+	}
+	return v.warnLeavers(ctx, f, s, old)
+}
+
+// pending are the surroundings an organization would be itself, and warns of what is left aside of its directory.
+func (v *organizationValidator) pending(ctx context.Context, r client.Reader, f *findings, org *v1alpha1.ClawOrganization) (*surroundings, error) {
+	dir, problems, err := v.Directory.OfPending(ctx, v.configMaps(r), org)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range problems {
+		f.warn("spec.directoryRefs: %s", p.Message)
+	}
+	return &surroundings{reader: r, organization: org, directory: dir, now: v.Clock.Now()}, nil
+}
+
+// warnTeams says who in a team counts for nobody.
+func warnTeams(f *findings, s *surroundings) {
+	for i, team := range s.organization.Spec.Teams {
 		for k, name := range team.Members {
-			if !isMember(org, name) {
-				f.warn("spec.teams[%d].members[%d]: %q is none of spec.members and counts for nobody", i, k, name)
+			if !s.directory.IsMember(name) {
+				f.warn("spec.teams[%d].members[%d]: %q is no member and counts for nobody", i, k, name)
 			}
+		}
+	}
+}
+
+// warnSandbox says where agents would not run, because the cluster has not what they are to run in.
+func (s *surroundings) warnSandbox(ctx context.Context, f *findings) error {
+	sandbox := s.organization.Spec.Sandbox
+	if sandbox.RuntimeClassName == "" {
+		return nil
+	}
+	var class nodev1.RuntimeClass
+	err := s.reader.Get(ctx, client.ObjectKey{Name: string(sandbox.RuntimeClassName)}, &class, client.UnsafeDisableDeepCopy)
+	if err == nil || !apierrors.IsNotFound(err) {
+		return err
+	}
+	means := "no agent runs until there is"
+	if sandbox.RuntimeClass == v1alpha1.RuntimeClassPreferred {
+		means = "agents run in the cluster's default runtime until there is"
+	}
+	f.warn("spec.sandbox.runtimeClassName: this cluster has no RuntimeClass %q, and %s", sandbox.RuntimeClassName, means)
+	return nil
+}
+
+// warnQuota says where there are more Claws than the quota lets be. They stay.
+func (v *organizationValidator) warnQuota(ctx context.Context, f *findings, s *surroundings) error {
+	quota := s.organization.Spec.Quota.Claws
+	if quota == nil {
+		return nil
+	}
+	n, err := v.clawsIn(ctx, v.cached, s.organization.Cage())
+	if err == nil && n > int(*quota) {
+		f.warn("spec.quota.claws is %d and there are %d Claws: they go on, and no other can be created until there are fewer", *quota, n)
+	}
+	return err
+}
+
+// warnLeavers says which Claws lose their owner: who was a member, and is none any more. It looks in the
+// cache alone, as a warning is not worth asking the API server for every Claw.
+func (v *organizationValidator) warnLeavers(ctx context.Context, f *findings, s *surroundings, old *v1alpha1.ClawOrganization) error {
+	gone := map[v1alpha1.MemberName][]string{}
+	for _, m := range old.Spec.Members {
+		if !s.directory.IsMember(m.Name) {
+			gone[m.Name] = nil
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	var claws v1alpha1.ClawList
+	if err := v.cached.List(ctx, &claws, client.InNamespace(s.organization.Cage()), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list Claws: %w", err)
+	}
+	for i := range claws.Items {
+		c := &claws.Items[i]
+		if _, ok := gone[c.Spec.Owner]; ok && c.Spec.State != v1alpha1.ClawRevoked {
+			gone[c.Spec.Owner] = append(gone[c.Spec.Owner], c.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(gone)) {
+		if n := len(gone[name]); n > 0 {
+			f.warn("spec.members: %q is no member any more and owns %d Claws, among them %q: these are granted nothing until they have another owner, or the member is back", name, n, slices.Min(gone[name]))
 		}
 	}
 	return nil
@@ -90,7 +192,7 @@ func (v *organizationValidator) namespace(ctx context.Context, r client.Reader, 
 		return nil
 	}
 	var others v1alpha1.ClawOrganizationList
-	if err := r.List(ctx, &others); err != nil {
+	if err := r.List(ctx, &others, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list ClawOrganizations: %w", err)
 	}
 	for i := range others.Items {
@@ -131,13 +233,4 @@ func contested(f *findings, org *v1alpha1.ClawOrganization) {
 			check(i, fmt.Sprintf("spec.members[%d].kubernetes[%d]", i, k), claim{id: username})
 		}
 	}
-}
-
-func isMember(org *v1alpha1.ClawOrganization, name v1alpha1.MemberName) bool {
-	for _, m := range org.Spec.Members {
-		if m.Name == name {
-			return true
-		}
-	}
-	return false
 }

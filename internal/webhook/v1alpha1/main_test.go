@@ -182,10 +182,14 @@ func prepare(ctx context.Context) error {
 		organization("empty"),
 		clawPolicy("acme"), clawPolicy("small"),
 	)
+	objects = append(objects, credentials()...)
 	for _, obj := range objects {
 		if err := as(admin).Create(ctx, obj); err != nil {
 			return fmt.Errorf("create %s: %w", obj.GetName(), err)
 		}
+	}
+	if err := share(ctx, "shared"); err != nil {
+		return err
 	}
 	// RBAC takes effect a moment after it is written.
 	return until(ctx, func() error {

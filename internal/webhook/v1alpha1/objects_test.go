@@ -1,7 +1,12 @@
 package v1alpha1
 
 import (
+	"context"
+	"strings"
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
@@ -65,4 +70,47 @@ func credential(mutate ...func(*v1alpha1.ClawCredential)) *v1alpha1.ClawCredenti
 		m(c)
 	}
 	return c
+}
+
+// wise is a Claw that nothing is said about.
+func wise(mutate ...func(*v1alpha1.Claw)) *v1alpha1.Claw {
+	return claw(append([]func(*v1alpha1.Claw){func(c *v1alpha1.Claw) {
+		end := metav1.NewTime(time.Now().Add(30 * 24 * time.Hour))
+		c.Name, c.Spec.ExpiresAt = "wise", &end
+		c.Spec.Runtime.Container.Image = "example.com/agent@sha256:" + strings.Repeat("a", 64)
+		c.Spec.Channels[0].Credential, c.Spec.Tools[0].Credential, c.Spec.Models[0].Credential = "wise-slack", "wise-slack", "wise-anthropic"
+		c.Spec.Channels[0].Users = []v1alpha1.Pattern{"T01ACME/U01SARAH"}
+		c.Spec.Tools[0].Resources[0].Names = []v1alpha1.Pattern{"U01SARAH"}
+	}}, mutate...)...)
+}
+
+// credentials are those of the wise Claw, and some that are for no other use of it.
+func credentials() []client.Object {
+	of := func(name string, mutate func(*v1alpha1.ClawCredential)) client.Object {
+		return credential(func(c *v1alpha1.ClawCredential) {
+			c.Name, c.Spec.Claw.Name, c.Spec.Source.Secret.Name = name, "wise", v1alpha1.ObjectName(name)
+			mutate(c)
+		})
+	}
+	return []client.Object{
+		of("wise-slack", func(*v1alpha1.ClawCredential) {}),
+		of("wise-anthropic", func(c *v1alpha1.ClawCredential) {
+			c.Spec.Connector, c.Spec.Source.Secret.Keys = "anthropic", map[string]string{"apiKey": "key"}
+		}),
+		of("of-another-claw", func(c *v1alpha1.ClawCredential) { c.Spec.Claw.Name = "other" }),
+		of("of-another-owner", func(c *v1alpha1.ClawCredential) { c.Spec.Claw.Owner = lee }),
+		of("revoked", func(c *v1alpha1.ClawCredential) { c.Spec.State = v1alpha1.CredentialRevoked }),
+		of("shared", func(*v1alpha1.ClawCredential) {}),
+	}
+}
+
+// share says of a credential what its controller says when another Claw has the key.
+func share(ctx context.Context, name string) error {
+	c := &v1alpha1.ClawCredential{}
+	if err := as(admin).Get(ctx, client.ObjectKey{Namespace: "acme", Name: name}, c); err != nil {
+		return err
+	}
+	c.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionIsolated, Status: metav1.ConditionFalse,
+		Reason: v1alpha1.ReasonCredentialShared, Message: "shared", LastTransitionTime: metav1.Now()}}
+	return as(admin).Status().Update(ctx, c)
 }

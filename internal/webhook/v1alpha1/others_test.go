@@ -53,7 +53,7 @@ func TestCredential(t *testing.T) {
 // for a Claw of their own.
 func TestNobodyBorrowsASecret(t *testing.T) {
 	const borrowed = `ClawCredential.clawstaff.dev "triage-slack" is invalid: spec.source.secret.name: Forbidden: asked by user "lee@acme.example", who may neither read nor write Secret "triage-slack" in namespace "acme": ` +
-		`a credential draws a key only for somebody who could reach it anyway. Have the key's owner write the ClawCredential, or be given the verb get, update or patch on that Secret`
+		`a credential draws a key only for somebody who could reach it anyway. Have the key's owner write the ClawCredential, or lend the Secret to "lee@acme.example" with the annotation clawstaff.dev/owner, or be given the verb get, update or patch on that Secret`
 	mine := func(c *v1alpha1.ClawCredential) {
 		c.Spec.Claw = v1alpha1.CredentialClaw{Name: "mine", Owner: lee}
 	}

@@ -13,12 +13,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/directory"
 )
 
 // Options are what the validators need to know.
@@ -30,6 +32,10 @@ type Options struct {
 	// ManagerUser is the manager's username at the API server, whose own writes are not judged.
 	// Left out, it is that of the service account clawstaff-manager in Namespace.
 	ManagerUser string
+	// Directory reads who is who. Left out, ConfigMaps of Namespace are read from the API server each time.
+	Directory *directory.Reader
+	// Clock tells what is past. Left out, it is the real one.
+	Clock clock.PassiveClock
 }
 
 // Setup registers a validator for each kind that people write.
@@ -40,7 +46,13 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	if opts.ManagerUser == "" {
 		opts.ManagerUser = fmt.Sprintf("system:serviceaccount:%s:%s", opts.Namespace, v1alpha1.ManagedBy)
 	}
-	j := &judge{Options: opts, cached: mgr.GetClient(), live: mgr.GetAPIReader(), reviews: mgr.GetClient()}
+	if opts.Directory == nil {
+		opts.Directory = &directory.Reader{Client: mgr.GetAPIReader(), Namespace: opts.Namespace}
+	}
+	if opts.Clock == nil {
+		opts.Clock = clock.RealClock{}
+	}
+	j := &judge{Options: opts, cached: mgr.GetClient(), live: mgr.GetAPIReader(), reviews: mgr.GetClient(), count: countIn(mgr.GetCache())}
 	return errors.Join(
 		ctrl.NewWebhookManagedBy(mgr, &v1alpha1.ClawOrganization{}).WithValidator(&organizationValidator{j}).Complete(),
 		ctrl.NewWebhookManagedBy(mgr, &v1alpha1.ClawPolicy{}).WithValidator(&policyValidator{j}).Complete(),
@@ -54,29 +66,52 @@ type judge struct {
 	Options
 	cached  client.Reader
 	live    client.Reader
-	reviews client.Writer // creates SubjectAccessReviews, which are questions and leave nothing behind
+	reviews client.Writer                                            // creates SubjectAccessReviews, which are questions and leave nothing behind
+	count   func(ctx context.Context, namespace string) (int, error) // of the Claws in the cache
 }
 
 // findings are what is wrong with an object, and what is only worth a word.
 type findings struct {
 	errs     field.ErrorList
+	more     int // refusals that are not told one by one
 	warnings admission.Warnings
 }
 
+// maxRefusals are told one by one: nobody reads more, and an answer must not grow with what is sent.
+const maxRefusals = 64
+
 func (f *findings) refuse(path, format string, args ...any) {
+	if len(f.errs) == maxRefusals {
+		f.more++
+		return
+	}
 	f.errs = append(f.errs, field.Forbidden(field.NewPath(path), fmt.Sprintf(format, args...)))
 }
+
+// maxWarnings are given in one answer. The API server cuts all of them short where they are too many.
+const maxWarnings = 16
 
 func (f *findings) warn(format string, args ...any) {
 	f.warnings = append(f.warnings, fmt.Sprintf(format, args...))
 }
 
+// said are the warnings of an answer.
+func (f *findings) said() admission.Warnings {
+	if more := len(f.warnings) - maxWarnings; more > 1 {
+		return append(f.warnings[:maxWarnings:maxWarnings], fmt.Sprintf("and %d more warnings", more))
+	}
+	return f.warnings
+}
+
 // answer turns findings into the webhook's answer.
 func (f *findings) answer(obj client.Object, kind string) (admission.Warnings, error) {
 	if len(f.errs) == 0 {
-		return f.warnings, nil
+		return f.said(), nil
 	}
-	return f.warnings, apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), obj.GetName(), f.errs)
+	if f.more > 0 {
+		f.errs = append(f.errs, field.Forbidden(field.NewPath("spec"), fmt.Sprintf("and %d more like these: mend these first to see the rest", f.more)))
+	}
+	return f.said(), apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), obj.GetName(), f.errs)
 }
 
 // decide judges by the cache, and by the API server itself before it refuses: what somebody applied a

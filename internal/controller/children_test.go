@@ -42,12 +42,16 @@ func TestChildrenAreReplaced(t *testing.T) {
 	c.policy()
 	claw := c.running("triage")
 	for _, child := range children(claw) {
-		get(t, child)
-		old := child.GetUID()
-		child.SetLabels(map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelClaw: "triage", "mine": "now"})
-		if err := api.Update(context.Background(), child, client.FieldOwner("somebody")); err != nil {
-			t.Fatal(err)
-		}
+		var old types.UID
+		eventually(t, func() string {
+			get(t, child)
+			old = child.GetUID()
+			child.SetLabels(map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelClaw: "triage", "mine": "now"})
+			if err := api.Update(context.Background(), child, client.FieldOwner("somebody")); err != nil {
+				return err.Error() // it follows the one that was replaced before
+			}
+			return ""
+		})
 		eventually(t, func() string {
 			if !get(t, child) || child.GetUID() == old || child.GetLabels()["mine"] != "" {
 				return kindOf(child) + " " + child.GetName() + " was not replaced"

@@ -257,26 +257,33 @@ func TestUpstreamCAs(t *testing.T) {
 	})
 }
 
+// TestNotACage: the manager has no right where it has made no cage, and does nothing there. Admission says so
+// to whoever puts a Claw there.
 func TestNotACage(t *testing.T) {
 	namespace := "plain-" + rand.String(5)
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
-	claw := cageOf{t, namespace}.clawOf("triage")
+	c := cageOf{t, namespace}
+	claw := c.clawOf("triage")
 	create(t, claw)
-	condition(t, claw, v1alpha1.ConditionStalled, v1alpha1.ReasonNotACage)
-	if len(claw.Finalizers) > 0 || claw.Status.GrantRef != "" {
-		t.Errorf("something was made: %v", claw)
-	}
+	p := c.policy()
+	cred := c.credential("triage", "triage-slack")
 	// The organization comes later, and must not adopt what it did not ask for: the namespace is not labelled.
 	create(t, organizationOf(namespace))
-	cageOf{t, namespace}.organizationReady(v1alpha1.ReasonNamespaceNotOurs)
-	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonDependencyNotReady)
-	remove(t, claw)
-	eventually(t, func() string {
-		if get(t, claw) {
-			return "the Claw does not go"
+	c.organizationReady(v1alpha1.ReasonNamespaceNotOurs)
+	settled(t)
+	for _, o := range []client.Object{claw, p, cred} {
+		before := o.GetResourceVersion()
+		if !get(t, o) || o.GetResourceVersion() != before {
+			t.Errorf("something was written into %s %s", kindOf(o), o.GetName())
 		}
-		return ""
-	})
+	}
+	for _, child := range children(claw) {
+		if get(t, child) {
+			t.Errorf("%s %s was made", kindOf(child), child.GetName())
+		}
+	}
+	remove(t, claw)
+	gone(t, claw)
 }
 
 func TestOutOfScope(t *testing.T) {

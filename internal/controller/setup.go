@@ -10,8 +10,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/utils/clock"
@@ -23,6 +21,7 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/claw"
 	credentialcontroller "github.com/clawstaff/clawstaff/internal/controller/credential"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
@@ -30,6 +29,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/platform"
 	"github.com/clawstaff/clawstaff/internal/controller/policy"
 	"github.com/clawstaff/clawstaff/internal/credential"
+	"github.com/clawstaff/clawstaff/internal/directory"
 	"github.com/clawstaff/clawstaff/internal/probe"
 )
 
@@ -43,7 +43,8 @@ type Config struct {
 }
 
 // CacheOptions select what the manager caches: our kinds, and of everything else only what carries our
-// labels, so that memory follows the number of Claws and not the size of the cluster.
+// labels, so that memory follows the number of Claws and not the size of the cluster. Of Secrets it caches
+// nothing: package cages watches them where it may.
 func CacheOptions() cache.Options {
 	managed := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	ofClaws := cache.ByObject{Label: exists(v1alpha1.LabelClaw)}
@@ -52,7 +53,6 @@ func CacheOptions() cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Pod{}:                   ofClaws,
 			&corev1.PersistentVolumeClaim{}: ofClaws,
-			&corev1.Secret{}:                managed,
 			&corev1.ConfigMap{}:             managed,
 			&corev1.Service{}:               managed,
 			&corev1.ServiceAccount{}:        managed,
@@ -97,7 +97,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, c Config) error {
 	if err := index.Register(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	sources, err := credentialSecrets(mgr)
+	inCages, err := cages.Add(mgr, c.Settings.OperatorNamespace)
 	if err != nil {
 		return err
 	}
@@ -108,17 +108,18 @@ func Setup(ctx context.Context, mgr ctrl.Manager, c Config) error {
 	recorder := mgr.GetEventRecorder(v1alpha1.ManagedBy)
 	organizations := &organization.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: c.Clock, OperatorNamespace: c.Settings.OperatorNamespace,
+		Cages: inCages, Directory: &directory.Reader{Client: operator, Namespace: c.Settings.OperatorNamespace},
 	}
-	if err := organizations.SetupWithManager(mgr); err != nil {
+	if err := organizations.SetupWithManager(mgr, operator); err != nil {
 		return err
 	}
-	if err := (&policy.Reconciler{Client: mgr.GetClient(), Clock: c.Clock}).SetupWithManager(mgr); err != nil {
+	if err := (&policy.Reconciler{Client: mgr.GetClient(), Clock: c.Clock}).SetupWithManager(mgr, inCages); err != nil {
 		return err
 	}
 	credentials := &credentialcontroller.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: c.Clock, Catalogue: c.Catalogue, Hasher: c.Hasher,
 	}
-	if err := credentials.SetupWithManager(mgr, sources); err != nil {
+	if err := credentials.SetupWithManager(mgr, inCages); err != nil {
 		return err
 	}
 	claws := &claw.Reconciler{
@@ -126,16 +127,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, c Config) error {
 		Settings: c.Settings, Outside: c.Outside,
 		Platform: &platform.Reader{Live: mgr.GetAPIReader(), OperatorNamespace: c.Settings.OperatorNamespace, Clock: c.Clock, Keep: platformKeep},
 	}
-	return claws.SetupWithManager(mgr, operator)
-}
-
-// credentialSecrets caches the metadata of the Secrets people keep keys in, and of no others.
-func credentialSecrets(mgr ctrl.Manager) (cache.Cache, error) {
-	secret := &metav1.PartialObjectMetadata{}
-	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	return apart(mgr, map[client.Object]cache.ByObject{
-		secret: {Field: fields.OneTermEqualSelector("type", v1alpha1.SecretTypeCredential)},
-	})
+	return claws.SetupWithManager(mgr, operator, inCages)
 }
 
 // operatorConfigMaps caches the ConfigMaps of the operator's own namespace.

@@ -202,7 +202,7 @@ func Finalizer(ctx context.Context, c client.Client, o client.Object, want bool)
 }
 
 // DeleteIfThere deletes a child of the given kind and name, whoever made it. What there is, the given
-// reader says: a cache costs nothing, and may not know yet what was just made.
+// reader says: a cache costs nothing, and may not know yet what was just made. What is not cached is asked for live.
 func (a *Applier) DeleteIfThere(ctx context.Context, reader client.Reader, child client.Object) error {
 	key := client.ObjectKeyFromObject(child)
 	read := child
@@ -213,7 +213,7 @@ func (a *Applier) DeleteIfThere(ctx context.Context, reader client.Reader, child
 		}
 		partial := &metav1.PartialObjectMetadata{}
 		partial.SetGroupVersionKind(gvk)
-		read = partial
+		read, reader = partial, a.Live
 	}
 	err := reader.Get(ctx, key, read)
 	if apierrors.IsNotFound(err) {

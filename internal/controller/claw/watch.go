@@ -8,6 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -21,13 +22,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
 // SetupWithManager watches what a Claw follows from. Operator is a cache of ConfigMaps in the operator's
-// own namespace.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache) error {
+// own namespace; inCages tells of Secrets.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, inCages *cages.Watcher) error {
 	mapped := handler.EnqueueRequestsFromMapFunc
 	specOnly := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
@@ -40,7 +42,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache) er
 		Owns(&corev1.Service{}).
 		Owns(&corev1.ServiceAccount{}).
 		Owns(&corev1.ConfigMap{}).
-		Owns(&corev1.Secret{}, builder.OnlyMetadata).
+		WatchesRawSource(inCages.Secrets(ofSecret)).
 		Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&rbacv1.Role{}).
 		Owns(&rbacv1.RoleBinding{}).
@@ -54,8 +56,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache) er
 		Watches(&nodev1.RuntimeClass{}, mapped(r.ofRuntimeClass), specOnly).
 		// The organization's own roots.
 		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofRoots))).
+		// Only where the manager has its rights.
+		WatchesRawSource(inCages.Entries(func(ctx context.Context, namespace string) []reconcile.Request {
+			return r.list(ctx, client.InNamespace(namespace))
+		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).
-		Complete(reconcile.AsReconciler(r.Client, r))
+		Complete(inCages.Inside(reconcile.AsReconciler(r.Client, r)))
 }
 
 func finalizersChanged() predicate.Predicate {
@@ -84,6 +90,15 @@ func organizationChanged() predicate.Predicate {
 
 func request(namespace, name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: client.ObjectKey{Namespace: namespace, Name: name}}
+}
+
+// ofSecret finds the Claw that a Secret is a child of.
+func ofSecret(_ context.Context, s *metav1.PartialObjectMetadata) []reconcile.Request {
+	owner := metav1.GetControllerOf(s)
+	if owner == nil || owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Kind != "Claw" {
+		return nil
+	}
+	return []reconcile.Request{request(s.Namespace, owner.Name)}
 }
 
 func ofPod(_ context.Context, o client.Object) []reconcile.Request {

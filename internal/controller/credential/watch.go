@@ -8,27 +8,22 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 )
 
-// SetupWithManager watches what a credential follows from. Sources is a cache of the metadata of
-// credential Secrets.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, sources cache.Cache) error {
-	secrets := &metav1.PartialObjectMetadata{}
-	secrets.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Secret"})
+// SetupWithManager watches what a credential follows from; inCages tells of Secrets.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, inCages *cages.Watcher) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("credential").
 		For(&v1alpha1.ClawCredential{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -37,12 +32,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, sources cache.Cache) err
 		// A Claw that comes, goes, or is revoked.
 		Watches(&v1alpha1.Claw{}, handler.EnqueueRequestsFromMapFunc(r.ofClaw), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		// A key that is rotated.
-		WatchesRawSource(source.Kind(sources, secrets, handler.TypedEnqueueRequestsFromMapFunc(
-			func(ctx context.Context, s *metav1.PartialObjectMetadata) []reconcile.Request {
-				return r.find(ctx, s.Namespace, index.CredentialSecret, s.Name)
-			}))).
+		WatchesRawSource(inCages.Secrets(func(ctx context.Context, s *metav1.PartialObjectMetadata) []reconcile.Request {
+			return r.find(ctx, s.Namespace, index.CredentialSecret, s.Name)
+		})).
+		// Only where the manager has its rights.
+		WatchesRawSource(inCages.Entries(r.in)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(reconcile.AsReconciler(r.Client, r))
+		Complete(inCages.Inside(reconcile.AsReconciler(r.Client, r)))
 }
 
 func (r *Reconciler) ofClaw(ctx context.Context, o client.Object) []reconcile.Request {
@@ -53,6 +49,16 @@ func (r *Reconciler) find(ctx context.Context, namespace, field, value string) [
 	var list v1alpha1.ClawCredentialList
 	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{field: value}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find credentials", field, value)
+		return nil
+	}
+	return requests(list.Items)
+}
+
+// in lists the credentials of a cage.
+func (r *Reconciler) in(ctx context.Context, namespace string) []reconcile.Request {
+	var list v1alpha1.ClawCredentialList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list the credentials of a namespace", "namespace", namespace)
 		return nil
 	}
 	return requests(list.Items)

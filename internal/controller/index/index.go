@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -21,6 +22,8 @@ const (
 	OrganizationRuntimeClass = "runtimeClass"
 	// OrganizationUpstreamCAs finds organizations by the ConfigMap of their roots.
 	OrganizationUpstreamCAs = "upstreamCAs"
+	// OrganizationDirectory finds organizations by the ConfigMaps of their directory.
+	OrganizationDirectory = "directory"
 	// ClawCredential finds Claws by the credentials they name.
 	ClawCredential = "credential"
 	// CredentialClaw finds credentials by the Claw they name.
@@ -31,6 +34,8 @@ const (
 	CredentialFingerprint = "fingerprint"
 	// PodClaw finds pods by the Claw they are a part of.
 	PodClaw = "claw"
+	// BindingOrganization finds the RoleBindings that give the manager its rights in cages, by organization.
+	BindingOrganization = "organization"
 )
 
 // Register adds every index.
@@ -43,11 +48,13 @@ func Register(ctx context.Context, indexer client.FieldIndexer) error {
 		{&v1alpha1.ClawOrganization{}, OrganizationCage, of(func(o *v1alpha1.ClawOrganization) []string { return []string{o.Cage()} })},
 		{&v1alpha1.ClawOrganization{}, OrganizationRuntimeClass, of(runtimeClass)},
 		{&v1alpha1.ClawOrganization{}, OrganizationUpstreamCAs, of(upstreamCAs)},
+		{&v1alpha1.ClawOrganization{}, OrganizationDirectory, of(directory)},
 		{&v1alpha1.Claw{}, ClawCredential, of(cage.CredentialNames)},
 		{&v1alpha1.ClawCredential{}, CredentialClaw, of(func(c *v1alpha1.ClawCredential) []string { return []string{string(c.Spec.Claw.Name)} })},
 		{&v1alpha1.ClawCredential{}, CredentialSecret, of(sourceSecret)},
 		{&v1alpha1.ClawCredential{}, CredentialFingerprint, of(func(c *v1alpha1.ClawCredential) []string { return c.Status.Fingerprints })},
 		{&corev1.Pod{}, PodClaw, of(func(p *corev1.Pod) []string { return []string{p.Labels[v1alpha1.LabelClaw]} })},
+		{&rbacv1.RoleBinding{}, BindingOrganization, of(bindingOrganization)},
 	} {
 		if err := indexer.IndexField(ctx, i.object, i.field, i.values); err != nil {
 			return fmt.Errorf("index %T by %s: %w", i.object, i.field, err)
@@ -78,6 +85,21 @@ func upstreamCAs(o *v1alpha1.ClawOrganization) []string {
 		return nil
 	}
 	return []string{string(o.Spec.UpstreamCAs.ConfigMap)}
+}
+
+func directory(o *v1alpha1.ClawOrganization) []string {
+	var out []string
+	for _, ref := range o.Spec.DirectoryRefs {
+		out = append(out, string(ref.ConfigMap))
+	}
+	return out
+}
+
+func bindingOrganization(b *rbacv1.RoleBinding) []string {
+	if b.Name != cage.ManagerBinding {
+		return nil
+	}
+	return []string{b.Labels[v1alpha1.LabelOrganization]}
 }
 
 func sourceSecret(c *v1alpha1.ClawCredential) []string {

@@ -10,24 +10,29 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
+	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/directory"
 )
 
 // Reconciler reconciles organizations.
@@ -39,10 +44,15 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 	// OperatorNamespace can be no cage.
 	OperatorNamespace string
+	// Cages knows where the manager has its rights.
+	Cages *cages.Watcher
+	// Directory reads who is who.
+	Directory *directory.Reader
 }
 
-// SetupWithManager watches what an organization follows from.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+// SetupWithManager watches what an organization follows from. Operator is a cache of ConfigMaps in the
+// operator's own namespace.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache) error {
 	ofLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		if name := o.GetLabels()[v1alpha1.LabelOrganization]; name != "" {
 			return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: name}}}
@@ -57,10 +67,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&networkingv1.NetworkPolicy{}, ofLabel).
 		Watches(&corev1.ResourceQuota{}, ofLabel).
 		Watches(&corev1.LimitRange{}, ofLabel).
+		// The manager's rights in it: made anew when somebody takes them, waited for when they are new, and given
+		// up with the organization.
+		Watches(&rbacv1.RoleBinding{}, ofLabel).
+		WatchesRawSource(r.Cages.Entries(r.claiming)).
 		// The number of Claws, and the last one to go.
 		Watches(&v1alpha1.Claw{}, handler.EnqueueRequestsFromMapFunc(r.ofClaw), builder.WithPredicates(cameOrWent())).
+		// The rest of the directory.
+		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofDirectory))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(reconcile.AsReconciler(r.Client, r))
+		Complete(r.leavingOthers(reconcile.AsReconciler(r.Client, r)))
 }
 
 // deleting passes the moment an object is asked to go, which is no new generation for all kinds of change.
@@ -75,7 +91,7 @@ func cameOrWent() predicate.Predicate {
 }
 
 func (r *Reconciler) ofClaw(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.claiming(ctx, o.GetNamespace())
+	return append(r.claiming(ctx, o.GetNamespace()), r.ofBinding(ctx, o.GetNamespace())...)
 }
 
 // ofNamespace finds organizations by the namespace they ask for, labelled or not: what waits for one
@@ -92,9 +108,13 @@ func (r *Reconciler) claiming(ctx context.Context, namespace string) []reconcile
 		ctrl.LoggerFrom(ctx).Error(err, "find the organizations of a namespace", "namespace", namespace)
 		return nil
 	}
+	return requests(list.Items)
+}
+
+func requests(organizations []v1alpha1.ClawOrganization) []reconcile.Request {
 	var out []reconcile.Request
-	for i := range list.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	for i := range organizations {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&organizations[i])})
 	}
 	return out
 }
@@ -108,22 +128,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, org *v1alpha1.ClawOrganizati
 	if !org.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.finalize(ctx, org, facts)
 	}
-	var applyErr error
-	if facts.blocked == nil {
-		applyErr = r.apply(ctx, org, facts)
+	applyErr := r.apply(ctx, org, &facts)
+	now := r.Clock.Now()
+	if reentering(org, facts, applyErr, now) {
+		return ctrl.Result{RequeueAfter: waitInterval}, nil
 	}
-	status := computeStatus(org, facts, applyErr, r.Clock.Now())
+	status := computeStatus(org, facts, applyErr, now)
 	if err := r.finish(ctx, org, status); err != nil {
 		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
-	if facts.blocked != nil && facts.blocked.reason == v1alpha1.ReasonNamespaceNotEmpty {
+	switch {
+	case facts.blocked != nil && facts.blocked.reason == v1alpha1.ReasonNamespaceNotEmpty:
 		// Nothing of strangers is watched, so nothing tells that they are gone.
 		return ctrl.Result{RequeueAfter: 30 * time.Second}, nil
-	}
-	if waiting(applyErr) {
+	case lags(applyErr, facts, now):
+		return ctrl.Result{RequeueAfter: lagRetry}, nil
+	case waiting(applyErr):
 		return ctrl.Result{RequeueAfter: waitInterval}, nil
-	}
-	if applyErr != nil {
+	case applyErr != nil:
 		return ctrl.Result{}, applyErr
 	}
 	again, err := r.recount(ctx, facts.uncounted)
@@ -138,10 +160,14 @@ const waitInterval = 5 * time.Second
 
 // waiting tells errors that end by themselves.
 func waiting(err error) bool {
-	return errors.Is(err, apply.ErrWaiting) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+	return errors.Is(err, apply.ErrWaiting) || errors.Is(err, errEntering) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, facts facts) error {
+// apply makes the cage: the namespace, the manager's rights in it, and then what takes those rights.
+func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, facts *facts) error {
+	if facts.blocked != nil {
+		return r.letGo(ctx, facts)
+	}
 	if err := apply.Finalizer(ctx, r.Client, org, true); err != nil {
 		return err
 	}
@@ -153,8 +179,15 @@ func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, 
 		if err := r.Client.Create(ctx, namespace, apply.FieldOwner); err != nil {
 			return fmt.Errorf("create namespace %s: %w", org.Cage(), err)
 		}
+		facts.taken = true
 	}
 	applier := apply.Applier{Client: r.Client, Live: r.Live}
+	if err := r.enter(ctx, applier, org, facts); err != nil {
+		return err
+	}
+	if err := r.adopt(ctx, org, facts); err != nil || facts.blocked != nil {
+		return err
+	}
 	objects := cage.ForOrganization(org)
 	if err := applier.Shared(ctx, objects[0]); err != nil {
 		return fmt.Errorf("namespace %s: %w", org.Cage(), err)
@@ -168,10 +201,24 @@ func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, 
 	return nil
 }
 
-// finalize lets an organization go when no Claw of it is left. The namespace is kept, closed as it is.
+// letGo lets a namespace end that somebody deletes, once the manager has nothing to do there any more.
+func (r *Reconciler) letGo(ctx context.Context, facts *facts) error {
+	if facts.namespace == nil || facts.namespace.DeletionTimestamp == nil || facts.claws > 0 || facts.binding == nil {
+		return nil
+	}
+	return apply.Finalizer(ctx, r.Client, facts.binding, false)
+}
+
+// finalize lets an organization go when no Claw of it is left. The namespace is kept, closed as it is, and
+// the manager gives up its rights there.
 func (r *Reconciler) finalize(ctx context.Context, org *v1alpha1.ClawOrganization, facts facts) error {
 	if facts.claws > 0 && facts.adopted(org) {
 		return r.finish(ctx, org, computeStatus(org, facts, nil, r.Clock.Now()))
+	}
+	if facts.adopted(org) {
+		if err := r.leave(ctx, facts.binding); err != nil {
+			return err
+		}
 	}
 	return apply.Finalizer(ctx, r.Client, org, false)
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
 )
 
-// tell emits an event when Ready changes.
+// tell emits an event when Ready changes. That a new organization's cage is being made is none.
 func tell(recorder events.EventRecorder, org *v1alpha1.ClawOrganization, before, after []metav1.Condition) {
-	if !apply.Changed(before, after, v1alpha1.ConditionReady) {
+	ready := meta.FindStatusCondition(after, v1alpha1.ConditionReady)
+	if !apply.Changed(before, after, v1alpha1.ConditionReady) || len(before) == 0 && ready.Reason == v1alpha1.ReasonDependencyNotReady {
 		return
 	}
-	ready := meta.FindStatusCondition(after, v1alpha1.ConditionReady)
 	kind, reason := corev1.EventTypeWarning, ready.Reason
 	if ready.Status == metav1.ConditionTrue {
 		kind, reason = corev1.EventTypeNormal, v1alpha1.ReasonProvisioned

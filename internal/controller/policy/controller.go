@@ -21,6 +21,7 @@ import (
 	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
+	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
@@ -32,7 +33,7 @@ type Reconciler struct {
 }
 
 // SetupWithManager watches what a policy's status follows from.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, inCages *cages.Watcher) error {
 	specOnly := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("policy").
@@ -48,8 +49,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			}
 			return nil
 		}), specOnly).
+		// Only where the manager has its rights.
+		WatchesRawSource(inCages.Entries(r.in)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(reconcile.AsReconciler(r.Client, r))
+		Complete(inCages.Inside(reconcile.AsReconciler(r.Client, r)))
 }
 
 func (r *Reconciler) in(ctx context.Context, namespace string) []reconcile.Request {

@@ -1,4 +1,4 @@
-// Package load puts load on an HTTPS proxy, in the two ways that matter: as much as it takes, and so much a second
+// Package load puts load on an HTTPS server or proxy, in the two ways that matter: as much as it takes, and so much a second
 // whatever it takes.
 package load
 
@@ -25,6 +25,8 @@ type Target struct {
 	Address         string
 	Host            string
 	Roots           *x509.CertPool
+	// Certificates say who asks, where the target wants to know.
+	Certificates []tls.Certificate
 	// Request is one whole request, as it is written.
 	Request []byte
 }
@@ -55,7 +57,7 @@ func Dial(ctx context.Context, t Target) (*Client, error) {
 	if t.Proxy != "" {
 		err = tunnel(conn, t)
 	}
-	secure := tls.Client(conn, &tls.Config{ServerName: t.Host, RootCAs: t.Roots})
+	secure := tls.Client(conn, &tls.Config{ServerName: t.Host, RootCAs: t.Roots, Certificates: t.Certificates})
 	if err == nil {
 		err = secure.HandshakeContext(ctx)
 	}
@@ -93,7 +95,7 @@ func (c *Client) Do() error {
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode/100 != 2 {
 		return fmt.Errorf("the answer is %s: %.300s", response.Status, body)
 	}
 	return nil
@@ -113,50 +115,85 @@ func (r Result) PerSecond() float64 { return float64(len(r.Latencies)) / r.Elaps
 
 // Closed has n clients ask again as soon as they are answered.
 func Closed(ctx context.Context, t Target, n int, howLong time.Duration) (Result, error) {
-	return run(ctx, t, n, func(begin time.Time) func() (time.Time, bool) {
-		end := begin.Add(howLong)
-		return func() (time.Time, bool) {
-			now := time.Now()
-			return now, now.Before(end)
-		}
-	})
+	pool, err := Connect(ctx, n, func(int) Target { return t })
+	if err != nil {
+		return Result{}, err
+	}
+	defer pool.Close()
+	return pool.Closed(ctx, howLong)
 }
 
 // Open asks perSecond times a second, on n connections, whether or not the answers keep up. A request that waits for
 // a connection waits for the proxy, so its latency begins when it was due: what is left out otherwise is exactly the
 // slow part.
 func Open(ctx context.Context, t Target, n, perSecond int, howLong time.Duration) (Result, error) {
+	pool, err := Connect(ctx, n, func(int) Target { return t })
+	if err != nil {
+		return Result{}, err
+	}
+	defer pool.Close()
 	interval := time.Second / time.Duration(perSecond)
-	return run(ctx, t, n, func(begin time.Time) func() (time.Time, bool) {
-		var turns atomic.Int64
-		return func() (time.Time, bool) {
-			after := time.Duration(turns.Add(1)) * interval
-			due := begin.Add(after)
-			time.Sleep(time.Until(due))
-			return due, after <= howLong
-		}
+	var turns atomic.Int64
+	begin := time.Now()
+	return pool.run(begin.Add(howLong), func() (time.Time, bool) {
+		after := time.Duration(turns.Add(1)) * interval
+		due := begin.Add(after)
+		time.Sleep(time.Until(due))
+		return due, after <= howLong && ctx.Err() == nil
 	})
 }
 
-// run connects n clients and has each take turns, until there are none. next waits for a turn and says when it was due.
-func run(ctx context.Context, t Target, n int, turns func(begin time.Time) (next func() (time.Time, bool))) (Result, error) {
-	clients := make([]*Client, n)
-	for i := range clients {
-		client, err := Dial(ctx, t)
+// Pool is connections that are kept.
+type Pool []*Client
+
+// Connect makes n connections, and has each ask once: the first answer is not a usual one.
+func Connect(ctx context.Context, n int, target func(i int) Target) (Pool, error) {
+	pool := make(Pool, 0, n)
+	for i := range n {
+		client, err := Dial(ctx, target(i))
 		if err != nil {
-			return Result{}, err
+			pool.Close()
+			return nil, err
 		}
-		defer func() { _ = client.Close() }()
-		if err := client.Do(); err != nil { // the first is not the usual one
-			return Result{}, err
+		pool = append(pool, client)
+		if err := errors.Join(client.conn.SetDeadline(time.Now().Add(patience)), client.Do()); err != nil {
+			pool.Close()
+			return nil, err
 		}
-		clients[i] = client
 	}
-	latencies, failures := make([][]time.Duration, n), make([]error, n)
+	return pool, nil
+}
+
+// Close closes all connections.
+func (p Pool) Close() {
+	for _, client := range p {
+		_ = client.Close()
+	}
+}
+
+// Closed has each client ask again as soon as it is answered.
+func (p Pool) Closed(ctx context.Context, howLong time.Duration) (Result, error) {
+	end := time.Now().Add(howLong)
+	return p.run(end, func() (time.Time, bool) {
+		now := time.Now()
+		return now, now.Before(end) && ctx.Err() == nil
+	})
+}
+
+// patience is how long an answer may take.
+const patience = 30 * time.Second
+
+// run has each client take turns, until there are none, which is at end. next waits for a turn and says when it was due.
+func (p Pool) run(end time.Time, next func() (due time.Time, ok bool)) (Result, error) {
+	for _, client := range p {
+		if err := client.conn.SetDeadline(end.Add(patience)); err != nil {
+			return Result{}, err
+		}
+	}
+	latencies, failures := make([][]time.Duration, len(p)), make([]error, len(p))
 	begin := time.Now()
-	next := turns(begin)
 	var wg sync.WaitGroup
-	for i, client := range clients {
+	for i, client := range p {
 		wg.Go(func() {
 			for due, ok := next(); ok && failures[i] == nil; due, ok = next() {
 				failures[i] = client.Do()

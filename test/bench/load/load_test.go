@@ -130,3 +130,48 @@ func TestOpenCountsTheWaitForAConnection(t *testing.T) {
 		t.Errorf("%d requests waited: %v", waited, result.Latencies)
 	}
 }
+
+// Each connection of a pool has a target of its own, and the server knows who asks.
+func TestPool(t *testing.T) {
+	pair, err := pki.NewCA("somebody", time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	somebody, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := [2]atomic.Int32{}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) == 0 || r.TLS.PeerCertificates[0].Subject.CommonName != "somebody" {
+			http.Error(w, "who?", http.StatusUnauthorized)
+			return
+		}
+		asked[len(r.URL.Path)-2].Add(1)
+		w.WriteHeader(http.StatusCreated)
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	pool, err := load.Connect(t.Context(), 2, func(i int) load.Target {
+		target := load.Target{Address: server.Listener.Addr().String(), Host: host, Roots: roots, Certificates: []tls.Certificate{somebody}}
+		target.Request = target.Post([]string{"/a", "/ab"}[i], "{}")
+		return target
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for range 2 { // it can be used again
+		if _, err := pool.Closed(t.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range asked {
+		if asked[i].Load() < 3 {
+			t.Errorf("connection %d asked %d times", i, asked[i].Load())
+		}
+	}
+}

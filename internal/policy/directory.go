@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
@@ -11,8 +12,10 @@ import (
 // Directory answers who is who in an organization. It is read only, and can be shared.
 type Directory struct {
 	members  map[v1alpha1.MemberName]v1alpha1.Member
-	teams    map[v1alpha1.TeamName][]v1alpha1.MemberName
+	teams    map[v1alpha1.TeamName]map[v1alpha1.MemberName]bool
 	problems []string
+	// claims are made when they are first asked for: who only asks for teams pays nothing.
+	claims func() *claims
 }
 
 // DirectoryFile is a part of a directory that is kept beside the organization's spec.
@@ -29,8 +32,9 @@ type DirectoryFile struct {
 func NewDirectory(org *v1alpha1.ClawOrganization, files ...DirectoryFile) *Directory {
 	d := &Directory{
 		members: map[v1alpha1.MemberName]v1alpha1.Member{},
-		teams:   map[v1alpha1.TeamName][]v1alpha1.MemberName{},
+		teams:   map[v1alpha1.TeamName]map[v1alpha1.MemberName]bool{},
 	}
+	d.claims = sync.OnceValue(func() *claims { return newClaims(d.members) })
 	if org == nil {
 		return d
 	}
@@ -48,9 +52,13 @@ func NewDirectory(org *v1alpha1.ClawOrganization, files ...DirectoryFile) *Direc
 	for _, part := range parts {
 		for _, t := range part.Teams {
 			for _, name := range t.Members {
-				if d.IsMember(name) && !d.InTeam(name, t.Name) {
-					d.teams[t.Name] = append(d.teams[t.Name], name)
+				if !d.IsMember(name) {
+					continue
 				}
+				if d.teams[t.Name] == nil {
+					d.teams[t.Name] = map[v1alpha1.MemberName]bool{}
+				}
+				d.teams[t.Name][name] = true
 			}
 		}
 	}
@@ -69,6 +77,15 @@ func (d *Directory) HasTeam(team v1alpha1.TeamName) bool { return len(d.teams[te
 // Usernames are those a member has at the API server.
 func (d *Directory) Usernames(name v1alpha1.MemberName) []string { return d.members[name].Kubernetes }
 
+// MemberOf is the member a username of the API server belongs to. One that two members claim is nobody's.
+func (d *Directory) MemberOf(username string) (v1alpha1.MemberName, bool) {
+	by := d.claims().usernames[username]
+	if username == "" || len(by) != 1 {
+		return "", false
+	}
+	return by[0], true
+}
+
 // IsMember reports whether a member has the name.
 func (d *Directory) IsMember(name v1alpha1.MemberName) bool {
 	_, ok := d.members[name]
@@ -77,64 +94,48 @@ func (d *Directory) IsMember(name v1alpha1.MemberName) bool {
 
 // InTeam reports whether a member is in a team.
 func (d *Directory) InTeam(name v1alpha1.MemberName, team v1alpha1.TeamName) bool {
-	return slices.Contains(d.teams[team], name)
-}
-
-// admitted lists the members a Claw's visibility admits.
-func (d *Directory) admitted(spec *v1alpha1.ClawSpec) map[v1alpha1.MemberName]bool {
-	out := map[v1alpha1.MemberName]bool{}
-	switch spec.Visibility {
-	case v1alpha1.VisibilityPrivate:
-		out[spec.Owner] = d.IsMember(spec.Owner)
-	case v1alpha1.VisibilityTeam:
-		for _, team := range spec.Teams {
-			for _, name := range d.teams[team] {
-				out[name] = true
-			}
-		}
-	case v1alpha1.VisibilityOrganization:
-		for name := range d.members {
-			out[name] = true
-		}
-	}
-	return out
+	return d.teams[team][name]
 }
 
 // audience lists the identities at a connector of the members a Claw's visibility admits. An identity
 // that two members claim is nobody's, because it cannot be told whose messages it writes; such
 // identities are returned apart, each with who claims it.
 func (d *Directory) audience(spec *v1alpha1.ClawSpec, connector v1alpha1.ConnectorName) (principals []string, contested []contest) {
-	claims := map[string][]string{}
-	for name, m := range d.members {
-		ids := slices.Clone(m.Identities[string(connector)])
-		slices.Sort(ids)
-		for _, id := range slices.Compact(ids) {
-			claims[id] = append(claims[id], string(name))
-		}
+	all := d.claims().at(connector)
+	if spec.Visibility == v1alpha1.VisibilityOrganization {
+		return slices.Clone(all.principals), all.contested
 	}
 	admitted := d.admitted(spec)
-	for id, names := range claims {
-		slices.Sort(names)
-		switch {
-		case id == "" || !slices.ContainsFunc(names, func(n string) bool { return admitted[v1alpha1.MemberName(n)] }):
-		case len(names) > 1:
-			contested = append(contested, contest{id: id, members: names})
-		default:
-			principals = append(principals, id)
+	for name := range admitted {
+		for _, id := range d.members[name].Identities[string(connector)] {
+			if id != "" && !all.disputed[id] {
+				principals = append(principals, id)
+			}
+		}
+	}
+	for _, c := range all.contested {
+		if slices.ContainsFunc(c.members, func(m string) bool { return admitted[v1alpha1.MemberName(m)] }) {
+			contested = append(contested, c)
 		}
 	}
 	slices.Sort(principals)
-	slices.SortFunc(contested, func(a, b contest) int { return strings.Compare(a.id, b.id) })
-	return principals, contested
+	return slices.Compact(principals), contested
 }
 
-// contest is an identity that several members claim.
-type contest struct {
-	id      string
-	members []string
-}
-
-func (c contest) message(connector v1alpha1.ConnectorName) string {
-	return fmt.Sprintf("%s identity %q is claimed by %s, so it is nobody's: leave it with one of them in spec.members of the ClawOrganization",
-		connector, c.id, strings.Join(c.members, " and "))
+// admitted lists the members that a visibility other than Organization admits.
+func (d *Directory) admitted(spec *v1alpha1.ClawSpec) map[v1alpha1.MemberName]bool {
+	out := map[v1alpha1.MemberName]bool{}
+	switch spec.Visibility {
+	case v1alpha1.VisibilityPrivate:
+		if d.IsMember(spec.Owner) {
+			out[spec.Owner] = true
+		}
+	case v1alpha1.VisibilityTeam:
+		for _, team := range spec.Teams {
+			for name := range d.teams[team] {
+				out[name] = true
+			}
+		}
+	}
+	return out
 }

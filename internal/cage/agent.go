@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	agentDir      = "/etc/clawstaff"
-	workspacePath = "/workspace"
-	tmpSize       = "1Gi"
+	agentDir       = "/etc/clawstaff"
+	credentialsDir = "/run/clawstaff/credentials"
+	workspacePath  = "/workspace"
+	tmpSize        = "1Gi"
 )
 
 // agentStatefulSet runs the agent behind its probe.
@@ -91,10 +92,24 @@ func agentPod(in ClawInput) *corev1ac.PodSpecApplyConfiguration {
 			corev1ac.Volume().WithName("ca").WithSecret(corev1ac.SecretVolumeSource().
 				WithSecretName(AgentName(in.Claw.Name)).
 				WithItems(corev1ac.KeyToPath().WithKey(KeyCACert).WithPath(KeyCACert))))
+	if len(in.Agent.Files) > 0 {
+		pod.WithVolumes(credentialFiles(in))
+	}
 	if in.Agent.RuntimeClassName != "" {
 		pod.WithRuntimeClassName(in.Agent.RuntimeClassName)
 	}
 	return pod
+}
+
+// credentialFiles is a volume in memory with the keys that are delivered into the container. It follows from
+// what the Claw asks for alone, so that no change of a key, a credential or a grant restarts an agent: what
+// is not there is left out, and what comes, changes or goes does so in the files, within a minute or two.
+func credentialFiles(in ClawInput) *corev1ac.VolumeApplyConfiguration {
+	secret := corev1ac.SecretVolumeSource().WithSecretName(AgentName(in.Claw.Name)).WithOptional(true).WithDefaultMode(0o440)
+	for _, f := range in.Agent.Files {
+		secret.WithItems(corev1ac.KeyToPath().WithKey(CredentialKey(f.Credential, f.Slot)).WithPath(f.Credential + "/" + f.Slot))
+	}
+	return corev1ac.Volume().WithName(credentialsVolume).WithSecret(secret)
 }
 
 // probeContainer runs first, under the same sandbox and restrictions as the agent: what it cannot
@@ -126,6 +141,9 @@ func agentContainer(in ClawInput) *corev1ac.ContainerApplyConfiguration {
 		WithSecurityContext(containerSecurity()).
 		WithResources(resourcesOf(spec.Resources, resources("100m", "256Mi"), resources("1", "1Gi"))).
 		WithVolumeMounts(mount(workspaceVolume, workspacePath, false), mount("tmp", "/tmp", false), mount("ca", agentDir, true))
+	if len(in.Agent.Files) > 0 {
+		c.WithVolumeMounts(mount(credentialsVolume, credentialsDir, true))
+	}
 	if run := spec.Runtime.Container; run != nil {
 		c.WithImage(run.Image)
 		if len(run.Command) > 0 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	corev1 "k8s.io/api/core/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/probe"
@@ -90,8 +92,10 @@ func clawInput(change func(*ClawInput)) ClawInput {
 		Credentials: map[string][]byte{CredentialKey("triage-slack", "botToken"): []byte("xoxb")},
 		LedgerCA:    []byte("LEDGER"),
 		GatewayIP:   "10.96.0.7",
+		People:      People{Usernames: []string{"sarah", "sarah@acme.example"}, Credentials: []string{"triage-anthropic", "triage-slack"}},
 		Agent: Agent{
 			Replicas: 1, RuntimeClassName: "gvisor", ProbePlan: "{}",
+			Files: []File{{Credential: "triage-anthropic", Slot: "apiKey"}, {Credential: "triage-slack", Slot: "botToken"}},
 			Placeholders: []Placeholder{
 				{Name: "SLACK_BOT_TOKEN", Value: "xoxb-claw-placeholder"},
 				{Name: "SLACK_SIGNING_SECRET", Resign: true},
@@ -179,6 +183,20 @@ func TestForClaw(t *testing.T) {
 		},
 		"claw-without-address": func(in *ClawInput) { in.GatewayIP = "" },
 		"claw-held":            func(in *ClawInput) { in.Agent.Hold = true },
+		// One key is delivered into the container; its owner has no username, and nobody is bound.
+		"claw-container": func(in *ClawInput) {
+			in.AgentCredentials = map[string][]byte{CredentialKey("triage-slack", "botToken"): []byte("xoxb")}
+			in.People.Usernames = nil
+		},
+		// A Claw that asks for nothing has no credentials: of no owner, and in no file.
+		"claw-alone": func(in *ClawInput) {
+			in.Claw.Spec.Channels, in.Claw.Spec.Models = nil, nil
+			in.Credentials, in.Agent.Files, in.Agent.Placeholders, in.People.Credentials = nil, nil, nil, nil
+			// What the grant says of time and limits is the gateway's to read.
+			in.Grant.Schedules = []v1alpha1.Schedule{{TimeZone: "Europe/Berlin", Windows: []v1alpha1.Window{{Days: []v1alpha1.Day{v1alpha1.Monday}, Start: "08:00", End: "18:00"}}}}
+			in.Grant.ExpiresAt = &metav1.Time{Time: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}
+			in.Grant.Limits.RequestsPerMinute = 60
+		},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, build(t, clawInput(change))) })
 	}
@@ -217,6 +235,41 @@ func TestNoKeyForTheAgent(t *testing.T) {
 	}
 }
 
+// TestDeliveredKeys: a key that is delivered into the container is in the agent's Secret, mounted into the agent
+// and never into its probe, which runs before anything is proved.
+func TestDeliveredKeys(t *testing.T) {
+	key := CredentialKey("triage-slack", "botToken")
+	in := clawInput(func(in *ClawInput) { in.AgentCredentials = map[string][]byte{key: []byte("xoxb")} })
+	for _, o := range build(t, in) {
+		if s, ok := o.(*corev1ac.SecretApplyConfiguration); ok && *s.GetName() == AgentName("triage") && string(s.Data[key]) != "xoxb" {
+			t.Errorf("the agent's Secret holds %q", s.Data[key])
+		}
+	}
+	pod := agentPod(in)
+	if mounts := pod.InitContainers[0].VolumeMounts; len(mounts) != 0 {
+		t.Errorf("the probe mounts %v", mounts)
+	}
+	var at string
+	for _, m := range pod.Containers[0].VolumeMounts {
+		if *m.Name == credentialsVolume && *m.ReadOnly {
+			at = *m.MountPath
+		}
+	}
+	for _, v := range pod.Volumes {
+		if *v.Name != credentialsVolume {
+			continue
+		}
+		for _, item := range v.Secret.Items {
+			if *item.Key == key {
+				at += "/" + *item.Path
+			}
+		}
+	}
+	if want := "/run/clawstaff/credentials/triage-slack/botToken"; at != want {
+		t.Errorf("the key is at %q, want %q", at, want)
+	}
+}
+
 // TestStableAgent is I10: neither a grant, nor its addresses, nor a sibling changes the agent's pod.
 func TestStableAgent(t *testing.T) {
 	template := func(change func(*ClawInput)) string {
@@ -237,6 +290,10 @@ func TestStableAgent(t *testing.T) {
 		"grant":       func(in *ClawInput) { in.Grant.Hash, in.Grant.AgentIPs = "other", nil },
 		"sibling":     func(in *ClawInput) { in.Agent.ProbePlan = "{other}" },
 		"credentials": func(in *ClawInput) { in.Credentials = nil },
+		"delivery": func(in *ClawInput) {
+			in.AgentCredentials = map[string][]byte{CredentialKey("triage-slack", "botToken"): []byte("xoxb")}
+		},
+		"owner": func(in *ClawInput) { in.People = People{Usernames: []string{"lee"}} },
 	} {
 		if diff := cmp.Diff(before, template(change)); diff != "" {
 			t.Errorf("a change of the %s restarts the agent:\n%s", name, diff)

@@ -1,8 +1,10 @@
 package cage
 
 import (
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -21,6 +23,10 @@ type ClawInput struct {
 	Keys  Keys
 	// Credentials holds the slots the gateway may use, under their CredentialKey.
 	Credentials map[string][]byte
+	// AgentCredentials are those of them that the agent has as files too, because their credential says so.
+	AgentCredentials map[string][]byte
+	// People are whom the Claw belongs to.
+	People People
 	// UpstreamCA is PEM, of the organization; LedgerCA of the installation.
 	UpstreamCA, LedgerCA []byte
 	// GatewayIP is the address of the gateway's Service. Without one there is no agent yet.
@@ -55,9 +61,14 @@ type Agent struct {
 	RuntimeClassName string
 	// Placeholders stand where software expects keys.
 	Placeholders []Placeholder
+	// Files are where a key would be, if its credential is delivered into the container.
+	Files []File
 	// ProbePlan is what the probe must and must not reach.
 	ProbePlan string
 }
+
+// File is one slot of one credential.
+type File struct{ Credential, Slot string }
 
 // Placeholder is a variable by which software expects a key.
 type Placeholder struct {
@@ -90,13 +101,13 @@ func ForClaw(in ClawInput) ([]Object, error) {
 	return append(objects, probePlan(in), agentStatefulSet(in)), nil
 }
 
-// Remains is what stays of a Claw that is over: the grant that says so, and the walls.
+// Remains is what stays of a Claw that is over: the grant that says so, the walls, and whose it was.
 func Remains(in ClawInput) ([]Object, error) {
 	grant, err := Grant(in.Claw, in.Grant)
 	if err != nil {
 		return nil, err
 	}
-	return append([]Object{grant}, networkPolicies(in)...), nil
+	return slices.Concat([]Object{grant}, networkPolicies(in), people(in)), nil
 }
 
 func gatewaySecret(in ClawInput) Object {
@@ -117,15 +128,17 @@ func gatewaySecret(in ClawInput) Object {
 		WithType(SecretTypeGateway).WithData(data)
 }
 
-// agentSecret holds nothing that opens anything but the agent's own gateway.
+// agentSecret holds nothing that opens anything but the agent's own gateway, but for keys whose owner has
+// them delivered into the container.
 func agentSecret(in ClawInput) Object {
+	data := map[string][]byte{
+		KeyCACert:       in.Keys.CACert,
+		KeyResignSecret: in.Keys.ResignSecret,
+		KeyProxyURL:     []byte(proxyURL(in)),
+	}
+	maps.Copy(data, in.AgentCredentials)
 	return child(corev1ac.Secret(AgentName(in.Claw.Name), in.Claw.Namespace), in.Claw, v1alpha1.ComponentAgent).
-		WithType(SecretTypeAgent).
-		WithData(map[string][]byte{
-			KeyCACert:       in.Keys.CACert,
-			KeyResignSecret: in.Keys.ResignSecret,
-			KeyProxyURL:     []byte(proxyURL(in)),
-		})
+		WithType(SecretTypeAgent).WithData(data)
 }
 
 func proxyURL(in ClawInput) string {

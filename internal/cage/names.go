@@ -61,13 +61,19 @@ func GatewayName(claw string) string { return claw + "-gateway" }
 // AgentName names everything of a Claw's agent.
 func AgentName(claw string) string { return claw + "-agent" }
 
+// OwnerName names the Role of a Claw's owner, and its binding.
+func OwnerName(claw string) string { return claw + "-owner" }
+
 // ProbeName names the ConfigMap with what a Claw's probe must not reach.
 func ProbeName(claw string) string { return claw + "-probe" }
 
 // WorkspaceClaim names the volume claim of a Claw's workspace, as the StatefulSet controller does.
 func WorkspaceClaim(claw string) string { return workspaceVolume + "-" + AgentName(claw) + "-0" }
 
-// CredentialKey is the key under which the gateway's Secret holds one slot of one credential.
+// CredentialKey is the key under which a Secret of ours holds one slot of one credential.
 func CredentialKey(credential, slot string) string { return "credential." + credential + "." + slot }
 
-const workspaceVolume = "workspace"
+const (
+	workspaceVolume   = "workspace"
+	credentialsVolume = "credentials"
+)

@@ -105,26 +105,28 @@ func Setup(ctx context.Context, mgr ctrl.Manager, c Config) error {
 	if err != nil {
 		return err
 	}
+	directories := &directory.Reader{Client: operator, Namespace: c.Settings.OperatorNamespace}
 	recorder := mgr.GetEventRecorder(v1alpha1.ManagedBy)
 	organizations := &organization.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: c.Clock, OperatorNamespace: c.Settings.OperatorNamespace,
-		Cages: inCages, Directory: &directory.Reader{Client: operator, Namespace: c.Settings.OperatorNamespace},
+		Cages: inCages, Directory: directories,
 	}
 	if err := organizations.SetupWithManager(mgr, operator); err != nil {
 		return err
 	}
-	if err := (&policy.Reconciler{Client: mgr.GetClient(), Clock: c.Clock}).SetupWithManager(mgr, inCages); err != nil {
+	if err := (&policy.Reconciler{Client: mgr.GetClient(), Clock: c.Clock, Directory: directories}).SetupWithManager(mgr, operator, inCages); err != nil {
 		return err
 	}
 	credentials := &credentialcontroller.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: c.Clock, Catalogue: c.Catalogue, Hasher: c.Hasher,
+		Directory: directories,
 	}
-	if err := credentials.SetupWithManager(mgr, inCages); err != nil {
+	if err := credentials.SetupWithManager(mgr, operator, inCages); err != nil {
 		return err
 	}
 	claws := &claw.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: c.Clock, Catalogue: c.Catalogue, Hasher: c.Hasher,
-		Settings: c.Settings, Outside: c.Outside,
+		Settings: c.Settings, Outside: c.Outside, Directory: directories,
 		Platform: &platform.Reader{Live: mgr.GetAPIReader(), OperatorNamespace: c.Settings.OperatorNamespace, Clock: c.Clock, Keep: platformKeep},
 	}
 	return claws.SetupWithManager(mgr, operator, inCages)

@@ -24,6 +24,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	"github.com/clawstaff/clawstaff/internal/controller/platform"
 	"github.com/clawstaff/clawstaff/internal/credential"
+	"github.com/clawstaff/clawstaff/internal/directory"
 	"github.com/clawstaff/clawstaff/internal/probe"
 )
 
@@ -38,6 +39,8 @@ type Reconciler struct {
 	Hasher    credential.Hasher
 	Settings  cage.Settings
 	Platform  *platform.Reader
+	// Directory reads who is who.
+	Directory *directory.Reader
 	// Outside are addresses of the internet that no agent may reach.
 	Outside []probe.Target
 
@@ -61,7 +64,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, claw *v1alpha1.Claw) (ctrl.R
 	if waiting(applyErr) {
 		again, applyErr = waitInterval, nil
 	}
-	return ctrl.Result{RequeueAfter: again}, applyErr
+	return ctrl.Result{RequeueAfter: sooner(again, r.Clock.Now(), facts.result.Next, facts.turns)}, applyErr
+}
+
+// sooner is when to look again: after a while, or when time itself changes what is granted or said.
+func sooner(again time.Duration, now time.Time, moments ...time.Time) time.Duration {
+	for _, at := range moments {
+		if at.IsZero() {
+			continue
+		}
+		// Never at once: what has just passed is judged as passed.
+		if left := max(at.Sub(now), time.Second); again == 0 || left < again {
+			again = left
+		}
+	}
+	return again
 }
 
 // waitInterval is how often what is being deleted is looked for: not all of it is watched.
@@ -89,6 +106,9 @@ func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (t
 		return 0, err
 	}
 	if err := applier.Children(ctx, claw.UID, objects); err != nil {
+		return 0, err
+	}
+	if err := r.unbind(ctx, applier, claw, f); err != nil {
 		return 0, err
 	}
 	if err := r.forgetDead(ctx, f); err != nil {

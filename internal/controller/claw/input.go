@@ -1,10 +1,12 @@
 package claw
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
@@ -23,6 +25,7 @@ func (r *Reconciler) input(claw *v1alpha1.Claw, f facts) cage.ClawInput {
 		Grant:       grant,
 		Keys:        f.keys,
 		Credentials: f.slots,
+		People:      f.people,
 		UpstreamCA:  f.upstreamCA,
 		LedgerCA:    f.platform.LedgerCA,
 		GatewayIP:   f.gatewayIP,
@@ -30,13 +33,63 @@ func (r *Reconciler) input(claw *v1alpha1.Claw, f facts) cage.ClawInput {
 			Hold:             f.hold != nil,
 			RuntimeClassName: f.runtimeClass,
 			Placeholders:     placeholders(claw, r.Catalogue),
+			Files:            files(claw, r.Catalogue),
 			ProbePlan:        r.probePlan(f),
 		},
 	}
 	if grant.State == v1alpha1.GrantActive {
 		in.Agent.Replicas = 1
 	}
+	in.AgentCredentials = delivered(grant, f.slots, r.Catalogue)
 	return in
+}
+
+// delivered are the keys that the agent has too: what calls are made with, and never what messages are
+// verified with, by which they could be forged.
+func delivered(grant v1alpha1.ClawGrantSpec, slots map[string][]byte, catalogue *connector.Catalogue) map[string][]byte {
+	out := map[string][]byte{}
+	for _, c := range grant.Credentials {
+		conn := catalogue.Get(string(c.Connector))
+		if c.Delivery != v1alpha1.DeliveryContainer || conn == nil {
+			continue
+		}
+		for name, slot := range conn.Slots {
+			key := cage.CredentialKey(string(c.Name), name)
+			if value, ok := slots[key]; ok && slot.Use == connector.SlotInject {
+				out[key] = value
+			}
+		}
+	}
+	return out
+}
+
+// files are where keys would be, of all credentials the Claw names: which of them are delivered into the
+// container is their owners' to say, at any time, and restarts nothing.
+func files(claw *v1alpha1.Claw, catalogue *connector.Catalogue) []cage.File {
+	found := map[cage.File]bool{}
+	add := func(credential v1alpha1.ObjectName, name v1alpha1.ConnectorName) {
+		conn := catalogue.Get(string(name))
+		if conn == nil {
+			return
+		}
+		for slot, s := range conn.Slots {
+			if s.Use == connector.SlotInject {
+				found[cage.File{Credential: string(credential), Slot: slot}] = true
+			}
+		}
+	}
+	for _, e := range claw.Spec.Channels {
+		add(e.Credential, e.Connector)
+	}
+	for _, e := range claw.Spec.Tools {
+		add(e.Credential, e.Connector)
+	}
+	for _, e := range claw.Spec.Models {
+		add(e.Credential, e.Connector)
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b cage.File) int {
+		return cmp.Or(strings.Compare(a.Credential, b.Credential), strings.Compare(a.Slot, b.Slot))
+	})
 }
 
 // placeholders stand where software expects keys: of what the Claw asks for, not of what it is granted,

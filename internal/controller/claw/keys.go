@@ -22,6 +22,7 @@ import (
 	credentialcontroller "github.com/clawstaff/clawstaff/internal/controller/credential"
 	"github.com/clawstaff/clawstaff/internal/credential"
 	"github.com/clawstaff/clawstaff/internal/pki"
+	"github.com/clawstaff/clawstaff/internal/policy"
 	"github.com/clawstaff/clawstaff/internal/secret"
 )
 
@@ -34,7 +35,9 @@ type credentialFact struct {
 	// usable is set when the Claw may use it now; otherwise reason and message say why not.
 	usable          *v1alpha1.GrantCredential
 	reason, message string
-	object          *v1alpha1.ClawCredential
+	// barred means that nothing but policies keep the Claw from using it, and the compiler says which.
+	barred bool
+	object *v1alpha1.ClawCredential
 }
 
 // observeCredentials reads the credentials the Claw names, as their own controller has judged them.
@@ -75,17 +78,52 @@ func judge(claw *v1alpha1.Claw, c *v1alpha1.ClawCredential) credentialFact {
 	case ready.Status != metav1.ConditionTrue && ready.Reason == v1alpha1.ReasonRevoked:
 		return refuse(v1alpha1.ReasonCredentialRevoked, ready.Message)
 	case ready.Status != metav1.ConditionTrue:
+		out.barred = byPolicy[ready.Reason]
 		return refuse(ready.Reason, ready.Message)
 	case c.Status.ClawUID != string(claw.UID) || c.Spec.Claw.Owner != claw.Spec.Owner:
 		return refuse(v1alpha1.ReasonDependencyNotReady, "it is not bound to this Claw yet")
 	}
-	out.usable = &v1alpha1.GrantCredential{
+	granted := granted(c)
+	out.usable = &granted
+	return out
+}
+
+// byPolicy are the reasons for which a credential is not ready that policies give.
+var byPolicy = map[string]bool{
+	v1alpha1.ReasonSourceNotAllowed: true, v1alpha1.ReasonStoreNotAllowed: true,
+	v1alpha1.ReasonDeliveryNotAllowed: true, v1alpha1.ReasonKeyTooOld: true,
+}
+
+// granted is a credential as a grant lists it.
+func granted(c *v1alpha1.ClawCredential) v1alpha1.GrantCredential {
+	return v1alpha1.GrantCredential{
 		Name: v1alpha1.ObjectName(c.Name), Connector: c.Spec.Connector, Version: c.Status.Version,
+		Slots: credential.SlotNames(c), Delivery: c.Spec.Delivery,
 	}
-	for slot := range c.Spec.Source.Secret.Keys {
-		out.usable.Slots = append(out.usable.Slots, slot)
+}
+
+// usable lists the credentials the compiler judges: those that can be used, and with barred those that
+// policies keep from being so, for it to say by which one.
+func (f *facts) usable(barred bool) []policy.UsableCredential {
+	var out []policy.UsableCredential
+	for _, c := range f.credentials {
+		if c.usable == nil && !(barred && c.barred) {
+			continue
+		}
+		u := policy.UsableCredential{GrantCredential: granted(c.object), Source: c.object.Spec.Source}
+		if at := c.object.Status.LastRotatedAt; at != nil {
+			u.RotatedAt = at.Time
+		}
+		out = append(out, u)
 	}
 	return out
+}
+
+// grantsBarred tells whether the grant lists a credential that its own controller has not let go yet.
+func (f *facts) grantsBarred() bool {
+	return slices.ContainsFunc(f.result.Grant.Credentials, func(g v1alpha1.GrantCredential) bool {
+		return slices.ContainsFunc(f.credentials, func(c credentialFact) bool { return c.barred && c.name == string(g.Name) })
+	})
 }
 
 // observeKeys reads the Claw's own keys, or makes them, and gathers the values of the credentials that

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,12 +20,19 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 	"github.com/clawstaff/clawstaff/internal/controller/platform"
 	"github.com/clawstaff/clawstaff/internal/policy"
+	"github.com/clawstaff/clawstaff/internal/schedule"
 )
 
 // facts are what was seen of a Claw and of what it follows from.
 type facts struct {
 	organization *v1alpha1.ClawOrganization
+	directory    *policy.Directory
 	result       policy.Result
+	// people are whom the Claw belongs to.
+	people cage.People
+	// closed means that a schedule keeps everything out now, and turns is when that changes.
+	closed       bool
+	turns        time.Time
 	credentials  []credentialFact
 	keys         cage.Keys
 	slots        map[string][]byte
@@ -36,8 +45,9 @@ type facts struct {
 	statefulSet  types.UID
 	deployment   *appsv1.Deployment
 	grant        *v1alpha1.ClawGrant
-	runtimeClass string
-	sibling      string
+	// runtimeClass is what the agent runs in, and wantedClass what it would if that were there.
+	runtimeClass, wantedClass string
+	sibling                   string
 
 	// agentIPs are the addresses of agent pods that have proved their cage.
 	agentIPs []string
@@ -61,7 +71,16 @@ func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, e
 	if f.organization, err = index.OrganizationOf(ctx, r.Client, claw.Namespace); err != nil {
 		return f, err
 	}
+	if f.directory, err = r.directoryOf(ctx, f.organization); err != nil {
+		return f, err
+	}
+	if err := r.observeSandbox(ctx, &f); err != nil {
+		return f, err
+	}
 	if err := r.observeRequest(ctx, claw, &f); err != nil {
+		return f, err
+	}
+	if err := r.observePeople(ctx, claw, &f); err != nil {
 		return f, err
 	}
 	if f.blocked = cageObstacle(claw, f.organization); f.blocked != nil {
@@ -74,9 +93,6 @@ func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, e
 		return f, errors.New("the ledger has no certificate yet, and without it no gateway can record")
 	}
 	if err := r.observeChildren(ctx, claw, &f); err != nil {
-		return f, err
-	}
-	if err := r.observeSandbox(ctx, &f); err != nil {
 		return f, err
 	}
 	if err := r.observeWorkspace(ctx, claw, &f); err != nil {
@@ -114,35 +130,81 @@ func cageObstacle(claw *v1alpha1.Claw, org *v1alpha1.ClawOrganization) *obstacle
 	}
 }
 
+// directoryOf is who is who in an organization, or nobody where there is none.
+func (r *Reconciler) directoryOf(ctx context.Context, org *v1alpha1.ClawOrganization) (*policy.Directory, error) {
+	if org == nil {
+		return policy.NewDirectory(nil), nil
+	}
+	d, _, err := r.Directory.Of(ctx, org)
+	if err != nil {
+		return nil, fmt.Errorf("read the directory: %w", err)
+	}
+	return d, nil
+}
+
 // observeRequest compiles what is asked and what is allowed into the grant.
 func (r *Reconciler) observeRequest(ctx context.Context, claw *v1alpha1.Claw, f *facts) error {
-	var policies v1alpha1.ClawPolicyList
-	if err := r.Client.List(ctx, &policies, client.InNamespace(claw.Namespace)); err != nil {
-		return fmt.Errorf("list the policies: %w", err)
+	policies, err := index.PoliciesOf(ctx, r.Client, claw.Namespace)
+	if err != nil {
+		return err
 	}
 	if err := r.observeCredentials(ctx, claw, f); err != nil {
 		return err
 	}
 	in := policy.Input{
-		Organization: f.organization, Claw: claw, Policies: active(policies.Items), KnownConnector: r.Catalogue.Known,
+		Organization: f.organization, Claw: claw, Policies: policies, KnownConnector: r.Catalogue.Known,
+		Directory: f.directory, RuntimeClassName: f.wantedClass, Now: r.Clock.Now(),
 	}
-	for _, c := range f.credentials {
-		if c.usable != nil {
-			in.Credentials = append(in.Credentials, policy.UsableCredential{GrantCredential: *c.usable, Source: c.object.Spec.Source})
-		}
-	}
+	in.Credentials = f.usable(true)
 	f.result = policy.Compile(in)
+	if f.grantsBarred() {
+		// A policy has just let go of a credential, whose own controller has not said so yet.
+		in.Credentials = f.usable(false)
+		f.result = policy.Compile(in)
+	}
+	f.observeTime(in.Now)
+	if f.result.Grant.State == v1alpha1.GrantActive && !f.result.RuntimeAllowed && f.hold == nil {
+		f.hold = &obstacle{reason: v1alpha1.ReasonRuntimeNotAllowed, message: withheldText(*f, aboutRuntime)}
+	}
 	return nil
 }
 
-// active is what policies say now. One that is being deleted allows nothing any more, and denies until it is gone.
-func active(policies []v1alpha1.ClawPolicy) []v1alpha1.ClawPolicy {
-	for i := range policies {
-		if policies[i].DeletionTimestamp != nil {
-			policies[i].Spec.Allow = v1alpha1.PolicyRules{}
+// observeTime looks whether the schedules are open.
+func (f *facts) observeTime(now time.Time) {
+	if f.result.Grant.State != v1alpha1.GrantActive {
+		return
+	}
+	for i := range f.result.Grant.Schedules {
+		s := &f.result.Grant.Schedules[i]
+		f.closed = f.closed || !schedule.Open(s, now)
+		if next := schedule.NextChange(s, now); !next.IsZero() && (f.turns.IsZero() || next.Before(f.turns)) {
+			f.turns = next
 		}
 	}
-	return policies
+}
+
+// observePeople finds whom the Claw belongs to: the usernames of its owner, and the credentials that are for
+// this Claw and this owner.
+func (r *Reconciler) observePeople(ctx context.Context, claw *v1alpha1.Claw, f *facts) error {
+	var list v1alpha1.ClawCredentialList
+	err := r.Client.List(ctx, &list, client.InNamespace(claw.Namespace), client.MatchingFields{index.CredentialClaw: claw.Name})
+	if err != nil {
+		return fmt.Errorf("list the credentials of the Claw: %w", err)
+	}
+	for i := range list.Items {
+		if list.Items[i].Spec.Claw.Owner == claw.Spec.Owner {
+			f.people.Credentials = append(f.people.Credentials, list.Items[i].Name)
+		}
+	}
+	slices.Sort(f.people.Credentials)
+	for _, username := range f.directory.Usernames(claw.Spec.Owner) {
+		if f.directory.HasUsername(claw.Spec.Owner, username) {
+			f.people.Usernames = append(f.people.Usernames, username)
+		}
+	}
+	slices.Sort(f.people.Usernames)
+	f.people.Usernames = slices.Compact(f.people.Usernames)
+	return nil
 }
 
 // observeChildren looks at what runs.

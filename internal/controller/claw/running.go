@@ -49,9 +49,9 @@ func setGateway(c *apply.Conditions, f facts) {
 // setNetwork is True when every agent pod there is has proved its cage.
 func setNetwork(c *apply.Conditions, f facts) {
 	kind := v1alpha1.ConditionNetworkEnforced
-	switch {
-	case f.result.Grant.State == v1alpha1.GrantStopped:
-		c.False(kind, v1alpha1.ReasonStopped, stoppedMessage(f))
+	switch stopped := f.stopped(); {
+	case stopped != nil:
+		c.False(kind, stopped.reason, stopped.message)
 	case f.hold != nil:
 		c.False(kind, f.hold.reason, f.hold.message)
 	case f.proof.open != "":
@@ -67,9 +67,9 @@ func setNetwork(c *apply.Conditions, f facts) {
 // setRuntime is True when the agent's pod is ready.
 func setRuntime(c *apply.Conditions, f facts) {
 	kind := v1alpha1.ConditionRuntimeReady
-	switch live := livePods(f.agentPods); {
-	case f.result.Grant.State == v1alpha1.GrantStopped:
-		c.False(kind, v1alpha1.ReasonStopped, stoppedMessage(f))
+	switch live, stopped := livePods(f.agentPods), f.stopped(); {
+	case stopped != nil:
+		c.False(kind, stopped.reason, stopped.message)
 	case f.hold != nil:
 		c.False(kind, f.hold.reason, f.hold.message)
 	case len(live) == 0:

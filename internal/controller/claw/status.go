@@ -47,8 +47,10 @@ func computeStatus(claw *v1alpha1.Claw, f facts, applyErr error, now time.Time) 
 
 // phase is Active when all that runs is proved to, whatever else was asked for and not given.
 func phase(c *apply.Conditions, f facts) v1alpha1.ClawPhase {
-	switch {
-	case f.result.Grant.State == v1alpha1.GrantStopped:
+	switch stopped := f.stopped(); {
+	case stopped != nil && stopped.reason == v1alpha1.ReasonExpired:
+		return v1alpha1.PhaseExpired
+	case stopped != nil:
 		return v1alpha1.PhaseStopped
 	case c.Is(v1alpha1.ConditionGatewayReady, metav1.ConditionTrue) && c.Is(v1alpha1.ConditionNetworkEnforced, metav1.ConditionTrue) &&
 		c.Is(v1alpha1.ConditionRuntimeReady, metav1.ConditionTrue):
@@ -96,6 +98,8 @@ func aboutOwner(w v1alpha1.Withheld) bool {
 	return w.Reason == v1alpha1.WithheldNotMember && (w.Path == "spec.owner" || strings.HasPrefix(w.Path, "spec.teams"))
 }
 
+func aboutRuntime(w v1alpha1.Withheld) bool { return strings.HasPrefix(w.Path, "spec.runtime") }
+
 func aboutScope(w v1alpha1.Withheld) bool {
 	return w.Reason != v1alpha1.WithheldCredential && !aboutOwner(w)
 }
@@ -109,8 +113,12 @@ func setOwner(c *apply.Conditions, claw *v1alpha1.Claw, f facts) {
 }
 
 func setScope(c *apply.Conditions, f facts) {
+	reason := v1alpha1.ReasonOutOfScope
+	if f.hold != nil && f.hold.reason == v1alpha1.ReasonRuntimeNotAllowed {
+		reason = f.hold.reason
+	}
 	if text := withheldText(f, aboutScope); text != "" {
-		c.False(v1alpha1.ConditionInScope, v1alpha1.ReasonOutOfScope, text)
+		c.False(v1alpha1.ConditionInScope, reason, text)
 		return
 	}
 	c.True(v1alpha1.ConditionInScope, v1alpha1.ReasonReady, "all that is asked for is allowed")
@@ -182,17 +190,28 @@ func deriveReady(c *apply.Conditions, f facts, applyErr error) {
 	case applyErr != nil:
 		derive(c, v1alpha1.ReasonApplyFailed, applyErr.Error(), false)
 		return
-	case f.result.Grant.State == v1alpha1.GrantStopped:
-		c.False(v1alpha1.ConditionReady, v1alpha1.ReasonStopped, stoppedMessage(f))
-		c.False(v1alpha1.ConditionStalled, v1alpha1.ReasonStopped, "")
-		c.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonStopped, "")
+	case f.stopped() != nil:
+		// Whoever stopped an organization knows; what has expired waits for its owner.
+		stopped := f.stopped()
+		c.False(v1alpha1.ConditionReady, stopped.reason, stopped.message)
+		c.False(v1alpha1.ConditionReconciling, stopped.reason, "")
+		if mustAct[stopped.reason] {
+			c.True(v1alpha1.ConditionStalled, stopped.reason, stopped.message)
+		} else {
+			c.False(v1alpha1.ConditionStalled, stopped.reason, "")
+		}
 		return
 	}
 	if condition := explanation(c); condition != nil {
 		derive(c, condition.Reason, condition.Message, mustAct[condition.Reason])
 		return
 	}
-	c.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "the agent runs, and all of it is enforced")
+	if f.closed {
+		c.True(v1alpha1.ConditionReady, v1alpha1.ReasonScheduleClosed,
+			"the agent runs, and all of it is enforced: its schedule is closed now, and until it opens everything is refused")
+	} else {
+		c.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "the agent runs, and all of it is enforced")
+	}
 	c.False(v1alpha1.ConditionStalled, v1alpha1.ReasonReady, "")
 	c.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonReady, "")
 }
@@ -219,9 +238,33 @@ var mustAct = map[string]bool{
 	v1alpha1.ReasonOwnerNotMember: true, v1alpha1.ReasonOutOfScope: true, v1alpha1.ReasonSecretRefused: true,
 	v1alpha1.ReasonUnknownConnector: true, v1alpha1.ReasonCredentialShared: true, v1alpha1.ReasonClawMismatch: true,
 	v1alpha1.ReasonCredentialRevoked: true, v1alpha1.ReasonNetworkNotEnforced: true, v1alpha1.ReasonRuntimeClassMissing: true,
-	v1alpha1.ReasonQuotaExceeded: true, v1alpha1.ReasonAgentFailing: true,
+	v1alpha1.ReasonQuotaExceeded: true, v1alpha1.ReasonAgentFailing: true, v1alpha1.ReasonExpired: true,
+	v1alpha1.ReasonRuntimeNotAllowed: true, v1alpha1.ReasonSourceNotAllowed: true, v1alpha1.ReasonStoreNotAllowed: true,
+	v1alpha1.ReasonDeliveryNotAllowed: true, v1alpha1.ReasonKeyTooOld: true,
 }
 
-func stoppedMessage(f facts) string {
-	return fmt.Sprintf("ClawOrganization %q is Stopped", f.organization.Name)
+// stopped says why a Claw is stopped as a whole, or nil.
+func (f *facts) stopped() *obstacle {
+	switch {
+	case f.result.Grant.State != v1alpha1.GrantStopped:
+		return nil
+	case f.result.Expired && f.organization.Spec.State != v1alpha1.OrganizationStopped:
+		return &obstacle{reason: v1alpha1.ReasonExpired, message: expiredMessage(f)}
+	default:
+		return &obstacle{reason: v1alpha1.ReasonStopped, message: fmt.Sprintf("ClawOrganization %q is Stopped", f.organization.Name)}
+	}
+}
+
+// expiredMessage says when the Claw ended and by whose word, and how it can go on.
+func expiredMessage(f *facts) string {
+	at := ""
+	if end := f.result.Grant.ExpiresAt; end != nil {
+		at = " at " + end.UTC().Format(time.RFC3339)
+	}
+	for _, w := range f.result.Withheld {
+		if w.Path == "spec.expiresAt" && w.Policy != "" {
+			return fmt.Sprintf("the Claw's time ended%s, as policy %q requires: create another Claw, or have that policy give it more time", at, w.Policy)
+		}
+	}
+	return fmt.Sprintf("the Claw's time ended%s: a later spec.expiresAt lets it go on, where policies do", at)
 }

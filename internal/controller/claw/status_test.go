@@ -177,6 +177,48 @@ func TestComputeStatus(t *testing.T) {
 			}),
 			phase: v1alpha1.PhaseStopped, reason: v1alpha1.ReasonStopped, part: v1alpha1.ConditionRuntimeReady,
 		},
+		"expired": {
+			facts: running(func(f *facts) {
+				f.result.Expired, f.result.Grant.ExpiresAt = true, &metav1.Time{Time: now.Add(-time.Hour)}
+				f.result.Grant.State, f.grant.Status.Gateways[0].State, f.agentPods = v1alpha1.GrantStopped, v1alpha1.GrantStopped, nil
+			}),
+			phase: v1alpha1.PhaseExpired, reason: v1alpha1.ReasonExpired, part: v1alpha1.ConditionRuntimeReady, stalled: true,
+			says: "ended at 2026-11-24T11:00:00Z: a later spec.expiresAt",
+		},
+		"expired by a policy": {
+			facts: running(func(f *facts) {
+				f.result.Expired, f.result.Grant.State = true, v1alpha1.GrantStopped
+				f.result.Withheld = []v1alpha1.Withheld{{Path: "spec.expiresAt", Reason: v1alpha1.WithheldRequired, Policy: "ninety-days"}}
+			}),
+			phase: v1alpha1.PhaseExpired, reason: v1alpha1.ReasonExpired, part: v1alpha1.ConditionNetworkEnforced, stalled: true, says: "ninety-days",
+		},
+		"expired in a stopped organization": {
+			facts: running(func(f *facts) {
+				f.organization = f.organization.DeepCopy()
+				f.organization.Spec.State = v1alpha1.OrganizationStopped
+				f.result.Expired, f.result.Grant.State = true, v1alpha1.GrantStopped
+			}),
+			phase: v1alpha1.PhaseStopped, reason: v1alpha1.ReasonStopped, part: v1alpha1.ConditionNetworkEnforced,
+		},
+		"closed by its schedule": {
+			facts: running(func(f *facts) { f.closed = true }), phase: v1alpha1.PhaseActive, reason: v1alpha1.ReasonScheduleClosed, says: "closed now",
+		},
+		"closed and out of scope": {
+			facts: running(withheld(v1alpha1.WithheldDenied, "spec.tools[0]"), func(f *facts) { f.closed = true }), phase: v1alpha1.PhaseActive,
+			reason: v1alpha1.ReasonOutOfScope, part: v1alpha1.ConditionInScope, stalled: true,
+		},
+		"an image that is not allowed": {
+			facts: running(withheld(v1alpha1.WithheldRequired, "spec.runtime.container.image"), func(f *facts) {
+				f.agentPods, f.hold = nil, &obstacle{reason: v1alpha1.ReasonRuntimeNotAllowed, message: "m"}
+			}),
+			phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonRuntimeNotAllowed, part: v1alpha1.ConditionInScope, stalled: true, says: "spec.runtime.container.image: why",
+		},
+		"a key that is too old": {
+			facts: running(withheld(v1alpha1.WithheldRequired, "spec.models[0].credential"), func(f *facts) {
+				f.credentials = []credentialFact{{name: "x", barred: true, reason: v1alpha1.ReasonKeyTooOld, message: "rotate it"}}
+			}),
+			phase: v1alpha1.PhaseActive, reason: v1alpha1.ReasonOutOfScope, part: v1alpha1.ConditionCredentialsReady, stalled: true, says: "spec.models[0]",
+		},
 		"revoked": {
 			facts: running(), claw: func(c *v1alpha1.Claw) { c.Spec.State = v1alpha1.ClawRevoked },
 			phase: v1alpha1.PhaseRevoked, reason: v1alpha1.ReasonRevoked, part: v1alpha1.ConditionGatewayReady,
@@ -277,5 +319,79 @@ func TestProve(t *testing.T) {
 	// An address that only others of its kind have is not taken for ours: no StatefulSet, no proof.
 	if got := running(func(f *facts) { f.statefulSet = "" }).proof; len(got.addresses) != 0 {
 		t.Errorf("without a StatefulSet: %+v", got)
+	}
+}
+
+// When the Claw is looked at again is the first moment at which something changes by itself.
+func TestSooner(t *testing.T) {
+	at := func(d time.Duration) time.Time { return now.Add(d) }
+	for name, c := range map[string]struct {
+		again   time.Duration
+		moments []time.Time
+		want    time.Duration
+	}{
+		"never":            {},
+		"no moment":        {0, []time.Time{{}, {}}, 0},
+		"the first":        {0, []time.Time{at(time.Hour), at(time.Minute)}, time.Minute},
+		"waiting":          {5 * time.Second, []time.Time{at(time.Hour)}, 5 * time.Second},
+		"before the wait":  {time.Hour, []time.Time{at(time.Minute)}, time.Minute},
+		"what just passed": {0, []time.Time{at(-time.Minute)}, time.Second},
+	} {
+		if got := sooner(c.again, now, c.moments...); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// An edit of an organization that only gives members other usernames is about the Claws of those who have, or
+// had, one of them.
+func TestRenamed(t *testing.T) {
+	org := func(usernames ...[]string) *v1alpha1.ClawOrganization {
+		o := &v1alpha1.ClawOrganization{}
+		for i, u := range usernames {
+			o.Spec.Members = append(o.Spec.Members, v1alpha1.Member{Name: v1alpha1.MemberName(rune('a' + i)), Kubernetes: u})
+		}
+		return o
+	}
+	before := org([]string{"x"}, []string{"y"}, []string{"z"})
+	for name, c := range map[string]struct {
+		after *v1alpha1.ClawOrganization
+		want  string
+	}{
+		"nothing":   {org([]string{"x"}, []string{"y"}, []string{"z"}), ""},
+		"another":   {org([]string{"w"}, []string{"y"}, []string{"z"}), "a"},
+		"none":      {org([]string{"x"}, nil, []string{"z"}), "b"},
+		"contested": {org([]string{"x", "y"}, []string{"y"}, []string{"z"}), "ab"},
+	} {
+		if !onlyUsernames(before, c.after) {
+			t.Errorf("%s: it is taken for more", name)
+		}
+		got := ""
+		for _, m := range before.Spec.Members {
+			if renamed(before, c.after)[m.Name] {
+				got += string(m.Name)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: about %q, want %q", name, got, c.want)
+		}
+	}
+	for name, change := range map[string]func(*v1alpha1.ClawOrganization){
+		"a member":    func(o *v1alpha1.ClawOrganization) { o.Spec.Members = o.Spec.Members[1:] },
+		"an identity": func(o *v1alpha1.ClawOrganization) { o.Spec.Members[0].Identities = map[string][]string{"slack": {"U"}} },
+		"a team":      func(o *v1alpha1.ClawOrganization) { o.Spec.Teams = []v1alpha1.Team{{Name: "t"}} },
+		"state":       func(o *v1alpha1.ClawOrganization) { o.Spec.State = v1alpha1.OrganizationStopped },
+		"baseline":    func(o *v1alpha1.ClawOrganization) { o.Spec.Baseline.Require.MaxLifetimeDays = 1 },
+	} {
+		after := before.DeepCopy()
+		change(after)
+		if onlyUsernames(before, after) {
+			t.Errorf("%s: it is about every Claw, and taken for less", name)
+		}
+	}
+	quota := before.DeepCopy()
+	quota.Spec.Quota.Claws = new(int32)
+	if !onlyUsernames(before, quota) || len(renamed(before, quota)) != 0 {
+		t.Error("a quota is taken to be about Claws")
 	}
 }

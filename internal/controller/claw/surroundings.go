@@ -18,18 +18,19 @@ import (
 
 // observeSandbox finds the runtime class the organization asks for.
 func (r *Reconciler) observeSandbox(ctx context.Context, f *facts) error {
-	sandbox := f.organization.Spec.Sandbox
-	if sandbox.RuntimeClassName == "" {
+	if f.organization == nil || f.organization.Spec.Sandbox.RuntimeClassName == "" {
 		return nil
 	}
+	sandbox := f.organization.Spec.Sandbox
 	var class nodev1.RuntimeClass
 	err := r.Client.Get(ctx, client.ObjectKey{Name: string(sandbox.RuntimeClassName)}, &class)
 	switch {
 	case err == nil:
-		f.runtimeClass = class.Name
+		f.runtimeClass, f.wantedClass = class.Name, class.Name
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read RuntimeClass %s: %w", sandbox.RuntimeClassName, err)
 	case sandbox.RuntimeClass != v1alpha1.RuntimeClassPreferred:
+		f.wantedClass = string(sandbox.RuntimeClassName)
 		f.hold = &obstacle{reason: v1alpha1.ReasonRuntimeClassMissing, message: fmt.Sprintf(
 			"ClawOrganization %q requires RuntimeClass %q, which this cluster does not have: install it, or have the platform set spec.sandbox.runtimeClass to Preferred",
 			f.organization.Name, sandbox.RuntimeClassName)}

@@ -33,6 +33,9 @@ func (r *Reconciler) revoke(ctx context.Context, applier apply.Applier, claw *v1
 	if err := applier.Children(ctx, claw.UID, objects); err != nil {
 		return 0, err
 	}
+	if err := r.unbind(ctx, applier, claw, f); err != nil {
+		return 0, err
+	}
 	if !f.gatewaysSay(v1alpha1.GrantRevoked) {
 		now := r.Clock.Now()
 		if left := r.revoking.begin(claw.UID, now).Add(gatewayPatience).Sub(now); left > 0 {
@@ -53,7 +56,18 @@ func (r *Reconciler) disown(ctx context.Context, applier apply.Applier, claw *v1
 	if err != nil {
 		return err
 	}
-	return applier.Children(ctx, claw.UID, []cage.Object{grant})
+	if err := applier.Children(ctx, claw.UID, []cage.Object{grant}); err != nil {
+		return err
+	}
+	return r.unbind(ctx, applier, claw, f)
+}
+
+// unbind takes from a former owner, who is no member any more or has no username, what they had.
+func (r *Reconciler) unbind(ctx context.Context, applier apply.Applier, claw *v1alpha1.Claw, f facts) error {
+	if len(f.people.Usernames) > 0 {
+		return nil
+	}
+	return deleteAll(ctx, applier, r.Client, []client.Object{&rbacv1.RoleBinding{ObjectMeta: named(claw, cage.OwnerName(claw.Name))}})
 }
 
 // agentWorkload is what runs of an agent, and what only it needs.
@@ -83,6 +97,8 @@ func gatewayWorkload(claw *v1alpha1.Claw) []client.Object {
 // remains is what stays of a revoked Claw until the Claw itself is deleted.
 func remains(claw *v1alpha1.Claw) []client.Object {
 	return []client.Object{
+		&rbacv1.RoleBinding{ObjectMeta: named(claw, cage.OwnerName(claw.Name))},
+		&rbacv1.Role{ObjectMeta: named(claw, cage.OwnerName(claw.Name))},
 		&networkingv1.NetworkPolicy{ObjectMeta: named(claw, cage.GatewayName(claw.Name))},
 		&networkingv1.NetworkPolicy{ObjectMeta: named(claw, cage.AgentName(claw.Name))},
 		&corev1.PersistentVolumeClaim{ObjectMeta: named(claw, cage.WorkspaceClaim(claw.Name))},

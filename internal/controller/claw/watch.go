@@ -9,7 +9,6 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -24,7 +23,6 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
-	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
 // SetupWithManager watches what a Claw follows from. Operator is a cache of ConfigMaps in the operator's
@@ -51,11 +49,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, in
 		// The request is judged by these.
 		Watches(&v1alpha1.ClawPolicy{}, r.ofPolicy(), builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, deletion()))).
 		Watches(&v1alpha1.ClawCredential{}, mapped(r.ofCredential)).
-		Watches(&v1alpha1.ClawOrganization{}, mapped(r.ofOrganization), builder.WithPredicates(organizationChanged())).
+		Watches(&v1alpha1.ClawOrganization{}, r.ofOrganization(), builder.WithPredicates(organizationChanged())).
 		// A sandbox that was missing.
 		Watches(&nodev1.RuntimeClass{}, mapped(r.ofRuntimeClass), specOnly).
-		// The organization's own roots.
-		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofRoots))).
+		// The organization's own roots, and its directory.
+		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofConfigMap))).
 		// Only where the manager has its rights.
 		WatchesRawSource(inCages.Entries(func(ctx context.Context, namespace string) []reconcile.Request {
 			return r.list(ctx, client.InNamespace(namespace))
@@ -79,13 +77,14 @@ func deletion() predicate.Predicate {
 
 // organizationChanged passes a new spec, and a cage that became ready or is no longer; not a new count of Claws.
 func organizationChanged() predicate.Predicate {
-	ready := func(o client.Object) bool {
-		org, ok := o.(*v1alpha1.ClawOrganization)
-		return ok && cageObstacle(&v1alpha1.Claw{}, org) == nil
-	}
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || ready(e.ObjectOld) != ready(e.ObjectNew)
 	}}
+}
+
+func ready(o client.Object) bool {
+	org, ok := o.(*v1alpha1.ClawOrganization)
+	return ok && cageObstacle(&v1alpha1.Claw{}, org) == nil
 }
 
 func request(namespace, name string) reconcile.Request {
@@ -118,19 +117,8 @@ func (r *Reconciler) ofCredential(ctx context.Context, o client.Object) []reconc
 	return out
 }
 
-func (r *Reconciler) ofOrganization(ctx context.Context, o client.Object) []reconcile.Request {
-	if org, ok := o.(*v1alpha1.ClawOrganization); ok {
-		return r.list(ctx, client.InNamespace(org.Cage()))
-	}
-	return nil
-}
-
 func (r *Reconciler) ofRuntimeClass(ctx context.Context, o client.Object) []reconcile.Request {
 	return r.ofOrganizations(ctx, index.OrganizationRuntimeClass, o.GetName())
-}
-
-func (r *Reconciler) ofRoots(ctx context.Context, cm *corev1.ConfigMap) []reconcile.Request {
-	return r.ofOrganizations(ctx, index.OrganizationUpstreamCAs, cm.Name)
 }
 
 func (r *Reconciler) ofOrganizations(ctx context.Context, field, value string) []reconcile.Request {
@@ -141,7 +129,7 @@ func (r *Reconciler) ofOrganizations(ctx context.Context, field, value string) [
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		out = append(out, r.ofOrganization(ctx, &list.Items[i])...)
+		out = append(out, r.inCageOf(ctx, &list.Items[i])...)
 	}
 	return out
 }
@@ -157,41 +145,4 @@ func (r *Reconciler) list(ctx context.Context, options ...client.ListOption) []r
 		out = append(out, request(c.Namespace, c.Name))
 	}
 	return out
-}
-
-// ofPolicy enqueues only the Claws a policy selects, or did before it was changed.
-func (r *Reconciler) ofPolicy() handler.EventHandler {
-	enqueue := func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request], objects ...client.Object) {
-		namespace := objects[0].GetNamespace()
-		org, err := index.OrganizationOf(ctx, r.Client, namespace)
-		if err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "find the organization of a policy")
-			return
-		}
-		dir := policy.NewDirectory(org)
-		var claws v1alpha1.ClawList
-		if err := r.Client.List(ctx, &claws, client.InNamespace(namespace)); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of a policy")
-			return
-		}
-		for i := range claws.Items {
-			for _, o := range objects {
-				if p, ok := o.(*v1alpha1.ClawPolicy); ok && policy.Selects(p, dir, &claws.Items[i]) {
-					q.Add(request(namespace, claws.Items[i].Name))
-					break
-				}
-			}
-		}
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, q, e.Object)
-		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, q, e.ObjectOld, e.ObjectNew)
-		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, q, e.Object)
-		},
-	}
 }

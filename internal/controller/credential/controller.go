@@ -4,12 +4,10 @@ package credential
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"sync"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +20,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 	"github.com/clawstaff/clawstaff/internal/credential"
+	"github.com/clawstaff/clawstaff/internal/directory"
 )
 
 // Reconciler reconciles credentials.
@@ -33,6 +32,8 @@ type Reconciler struct {
 	Clock     clock.PassiveClock
 	Catalogue *connector.Catalogue
 	Hasher    credential.Hasher
+	// Directory reads who is who.
+	Directory *directory.Reader
 
 	// deciding lets one credential at a time claim its values. What was just decided may not be in the
 	// cache yet, so it is remembered here too.
@@ -49,54 +50,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.ClawCredentia
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{}, r.decide(ctx, cred, facts)
-}
-
-// facts are what was seen of a credential.
-type facts struct {
-	claw  *v1alpha1.Claw
-	slots credential.Slots
-	// refusal says why there are no slots.
-	refusal *credential.Refusal
-	// version and fingerprints of the slots.
-	version      string
-	fingerprints []string
-	// holder has one of the values already, under another Claw.
-	holder *v1alpha1.ClawCredential
-}
-
-func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.ClawCredential) (facts, error) {
-	var f facts
-	var claw v1alpha1.Claw
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: cred.Namespace, Name: string(cred.Spec.Claw.Name)}, &claw)
-	switch {
-	case err == nil:
-		f.claw = &claw
-	case client.IgnoreNotFound(err) != nil:
-		return f, fmt.Errorf("read Claw %s: %w", cred.Spec.Claw.Name, err)
+	if err := r.decide(ctx, cred, facts); err != nil {
+		return ctrl.Result{}, err
 	}
-	f.slots, err = Read(ctx, r.Live, cred, r.Catalogue)
-	if err != nil && !errors.As(err, &f.refusal) {
-		return f, err
-	}
-	f.version, f.fingerprints = r.Hasher.Version(f.slots), r.Hasher.Fingerprints(f.slots)
-	return f, nil
-}
-
-// Read reads a credential's slots from its source, live.
-func Read(ctx context.Context, live client.Reader, cred *v1alpha1.ClawCredential, catalogue *connector.Catalogue) (credential.Slots, error) {
-	var source *corev1.Secret
-	if from := cred.Spec.Source.Secret; from != nil {
-		var s corev1.Secret
-		err := live.Get(ctx, client.ObjectKey{Namespace: cred.Namespace, Name: string(from.Name)}, &s)
-		if client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("read Secret %s: %w", from.Name, err)
-		}
-		if err == nil {
-			source = &s
-		}
-	}
-	return credential.FromSecret(cred, source, catalogue.Get(string(cred.Spec.Connector)))
+	return ctrl.Result{RequeueAfter: facts.again}, nil
 }
 
 // decide finds whether the values are somebody else's, and writes the status, before anybody else decides.

@@ -15,11 +15,18 @@ import (
 func computeStatus(cred *v1alpha1.ClawCredential, f facts, now time.Time) v1alpha1.ClawCredentialStatus {
 	status := *cred.Status.DeepCopy()
 	c := apply.Conditions{List: status.Conditions, Generation: cred.Generation, Now: now}
-	status.Version, status.Fingerprints = f.version, f.fingerprints
+	status.Fingerprints = f.fingerprints
+	// The version and the age of a key that cannot be read just now are kept: it may come again unchanged.
+	if f.version != "" {
+		status.Version = f.version
+		if at := status.LastRotatedAt; at == nil || !at.Time.Equal(f.rotated) {
+			status.LastRotatedAt = &metav1.Time{Time: f.rotated}
+		}
+	}
 
 	if why := revoked(cred, f); why != "" {
 		// Nothing of the key is needed any more, and it is nobody's.
-		status.Version, status.Fingerprints = "", nil
+		status.Version, status.Fingerprints, status.LastRotatedAt = "", nil, nil
 		for _, kind := range []string{v1alpha1.ConditionSourceSynced, v1alpha1.ConditionIsolated, v1alpha1.ConditionReady} {
 			c.False(kind, v1alpha1.ReasonRevoked, why)
 		}
@@ -54,6 +61,11 @@ func wasRevoked(cred *v1alpha1.ClawCredential) bool {
 func synced(c *apply.Conditions, f facts) {
 	if f.refusal != nil {
 		c.False(v1alpha1.ConditionSourceSynced, f.refusal.Reason, f.refusal.Message)
+		return
+	}
+	if f.stale != "" {
+		c.False(v1alpha1.ConditionSourceSynced, v1alpha1.ReasonDependencyNotReady,
+			"the store cannot be read just now, and what was read before is used. External Secrets Operator says: "+f.stale)
 		return
 	}
 	c.True(v1alpha1.ConditionSourceSynced, v1alpha1.ReasonReady, "the key was read")
@@ -94,6 +106,10 @@ func bound(c *apply.Conditions, status *v1alpha1.ClawCredentialStatus, cred *v1a
 	case f.claw.Spec.State == v1alpha1.ClawRevoked:
 		// Never bound to it, so not revoked with it: it may serve a Claw that comes after.
 		notReady(v1alpha1.ReasonClawMismatch, fmt.Sprintf("Claw %q is Revoked", f.claw.Name))
+	case f.barred != nil:
+		// Bound all the same: it is this Claw's key, and revoked with it.
+		status.ClawUID = string(f.claw.UID)
+		notReady(f.barred.Reason, f.barred.Message)
 	default:
 		status.ClawUID = string(f.claw.UID)
 		c.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, fmt.Sprintf("the key is for Claw %q", f.claw.Name))

@@ -4,16 +4,19 @@ import (
 	"context"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -22,8 +25,9 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 )
 
-// SetupWithManager watches what a credential follows from; inCages tells of Secrets.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, inCages *cages.Watcher) error {
+// SetupWithManager watches what a credential follows from. Operator is a cache of ConfigMaps in the
+// operator's own namespace; inCages tells of Secrets.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, inCages *cages.Watcher) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("credential").
 		For(&v1alpha1.ClawCredential{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -31,6 +35,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, inCages *cages.Watcher) 
 		Watches(&v1alpha1.ClawCredential{}, r.ofSameKey()).
 		// A Claw that comes, goes, or is revoked.
 		Watches(&v1alpha1.Claw{}, handler.EnqueueRequestsFromMapFunc(r.ofClaw), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		// What policies say about credentials, and whom they select.
+		Watches(&v1alpha1.ClawPolicy{}, r.ofPolicy()).
+		Watches(&v1alpha1.ClawOrganization{}, r.ofOrganization()).
+		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofDirectory))).
 		// A key that is rotated.
 		WatchesRawSource(inCages.Secrets(func(ctx context.Context, s *metav1.PartialObjectMetadata) []reconcile.Request {
 			return r.find(ctx, s.Namespace, index.CredentialSecret, s.Name)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
+	"github.com/clawstaff/clawstaff/internal/credential"
 )
 
 // The indexed fields.
@@ -28,7 +29,7 @@ const (
 	ClawCredential = "credential"
 	// CredentialClaw finds credentials by the Claw they name.
 	CredentialClaw = "claw"
-	// CredentialSecret finds credentials by their source Secret.
+	// CredentialSecret finds credentials by the Secret their key is read from.
 	CredentialSecret = "secret"
 	// CredentialFingerprint finds credentials, in all namespaces, by the fingerprints of their values.
 	CredentialFingerprint = "fingerprint"
@@ -103,10 +104,10 @@ func bindingOrganization(b *rbacv1.RoleBinding) []string {
 }
 
 func sourceSecret(c *v1alpha1.ClawCredential) []string {
-	if c.Spec.Source.Secret == nil {
-		return nil
+	if name := credential.SourceName(c); name != "" {
+		return []string{name}
 	}
-	return []string{string(c.Spec.Source.Secret.Name)}
+	return nil
 }
 
 // OrganizationOf returns the organization whose cage a namespace is, or nil. Where two claim it, it is

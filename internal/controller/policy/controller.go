@@ -7,15 +7,18 @@ import (
 	"reflect"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
@@ -23,6 +26,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/directory"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
@@ -30,10 +34,13 @@ import (
 type Reconciler struct {
 	Client client.Client
 	Clock  clock.PassiveClock
+	// Directory reads who is who.
+	Directory *directory.Reader
 }
 
-// SetupWithManager watches what a policy's status follows from.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, inCages *cages.Watcher) error {
+// SetupWithManager watches what a policy's status follows from. Operator is a cache of ConfigMaps in the
+// operator's own namespace.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, inCages *cages.Watcher) error {
 	specOnly := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("policy").
@@ -49,6 +56,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, inCages *cages.Watcher) 
 			}
 			return nil
 		}), specOnly).
+		WatchesRawSource(source.Kind(operator, &corev1.ConfigMap{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofDirectory))).
 		// Only where the manager has its rights.
 		WatchesRawSource(inCages.Entries(r.in)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
@@ -68,6 +76,20 @@ func (r *Reconciler) in(ctx context.Context, namespace string) []reconcile.Reque
 	return out
 }
 
+// ofDirectory finds the policies that select by teams which a ConfigMap of the operator's namespace may say.
+func (r *Reconciler) ofDirectory(ctx context.Context, cm *corev1.ConfigMap) []reconcile.Request {
+	var list v1alpha1.ClawOrganizationList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{index.OrganizationDirectory: cm.Name}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find the organizations of a directory", "configMap", cm.Name)
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		out = append(out, r.in(ctx, list.Items[i].Cage())...)
+	}
+	return out
+}
+
 // Reconcile implements reconcile.ObjectReconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.ClawPolicy) (ctrl.Result, error) {
 	if !p.DeletionTimestamp.IsZero() {
@@ -81,7 +103,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.ClawPolicy) (ctr
 	if err := r.Client.List(ctx, &claws, client.InNamespace(p.Namespace)); err != nil {
 		return ctrl.Result{}, fmt.Errorf("list the Claws of %s: %w", p.Namespace, err)
 	}
-	status := computeStatus(p, org, claws.Items, r.Clock.Now())
+	var dir *policy.Directory
+	if org != nil {
+		if dir, _, err = r.Directory.Of(ctx, org); err != nil {
+			return ctrl.Result{}, fmt.Errorf("read the directory: %w", err)
+		}
+	}
+	status := computeStatus(p, dir, claws.Items, r.Clock.Now())
 	if reflect.DeepEqual(p.Status, status) {
 		return ctrl.Result{}, nil
 	}
@@ -93,17 +121,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.ClawPolicy) (ctr
 	return ctrl.Result{}, client.IgnoreNotFound(err)
 }
 
-// computeStatus says what a policy is about, from facts alone.
-func computeStatus(p *v1alpha1.ClawPolicy, org *v1alpha1.ClawOrganization, claws []v1alpha1.Claw, now time.Time) v1alpha1.ClawPolicyStatus {
+// computeStatus says what a policy is about, from facts alone. There is no directory where there is no organization.
+func computeStatus(p *v1alpha1.ClawPolicy, dir *policy.Directory, claws []v1alpha1.Claw, now time.Time) v1alpha1.ClawPolicyStatus {
 	status := *p.Status.DeepCopy()
 	c := apply.Conditions{List: status.Conditions, Generation: p.Generation, Now: now}
 	status.SelectedClaws = 0
-	if org == nil {
+	if dir == nil {
 		message := fmt.Sprintf("namespace %q is no organization's cage: create the policy in spec.namespace of its ClawOrganization", p.Namespace)
 		c.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonNotACage, message)
 		c.False(v1alpha1.ConditionReady, v1alpha1.ReasonNotACage, message)
 	} else {
-		dir := policy.NewDirectory(org)
 		for i := range claws {
 			if policy.Selects(p, dir, &claws[i]) {
 				status.SelectedClaws++

@@ -1,0 +1,158 @@
+package claw
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/policy"
+)
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// ofPolicy enqueues only the Claws a policy selects, or did before it was changed.
+func (r *Reconciler) ofPolicy() handler.EventHandler {
+	enqueue := func(ctx context.Context, q queue, objects ...client.Object) {
+		var policies []*v1alpha1.ClawPolicy
+		for _, o := range objects {
+			if p, ok := o.(*v1alpha1.ClawPolicy); ok {
+				policies = append(policies, p)
+			}
+		}
+		claws, err := r.selected(ctx, objects[0].GetNamespace(), policies)
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of a policy", "policy", client.ObjectKeyFromObject(objects[0]))
+		}
+		for _, claw := range claws {
+			q.Add(claw)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { enqueue(ctx, q, e.ObjectOld, e.ObjectNew) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object) },
+	}
+}
+
+// selected finds the Claws of a namespace that any of some policies selects.
+func (r *Reconciler) selected(ctx context.Context, namespace string, policies []*v1alpha1.ClawPolicy) ([]reconcile.Request, error) {
+	org, err := index.OrganizationOf(ctx, r.Client, namespace)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := r.directoryOf(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	var claws v1alpha1.ClawList
+	if err := r.Client.List(ctx, &claws, client.InNamespace(namespace)); err != nil {
+		return nil, err
+	}
+	var out []reconcile.Request
+	for i := range claws.Items {
+		if slices.ContainsFunc(policies, func(p *v1alpha1.ClawPolicy) bool { return policy.Selects(p, dir, &claws.Items[i]) }) {
+			out = append(out, request(namespace, claws.Items[i].Name))
+		}
+	}
+	return out, nil
+}
+
+// ofOrganization enqueues the Claws of an organization that an edit of it can be about.
+func (r *Reconciler) ofOrganization() handler.EventHandler {
+	all := func(ctx context.Context, o client.Object, q queue) {
+		for _, claw := range r.inCageOf(ctx, o) {
+			q.Add(claw)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { all(ctx, e.Object, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { all(ctx, e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			before, ok := e.ObjectOld.(*v1alpha1.ClawOrganization)
+			after, also := e.ObjectNew.(*v1alpha1.ClawOrganization)
+			if !ok || !also || !onlyUsernames(before, after) {
+				all(ctx, e.ObjectNew, q)
+				return
+			}
+			owners := renamed(before, after)
+			var claws v1alpha1.ClawList
+			if err := r.Client.List(ctx, &claws, client.InNamespace(after.Cage())); err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "find the Claws of an organization", "organization", after.Name)
+				return
+			}
+			for _, claw := range claws.Items {
+				if owners[claw.Spec.Owner] {
+					q.Add(request(claw.Namespace, claw.Name))
+				}
+			}
+		},
+	}
+}
+
+func (r *Reconciler) inCageOf(ctx context.Context, o client.Object) []reconcile.Request {
+	if org, ok := o.(*v1alpha1.ClawOrganization); ok {
+		return r.list(ctx, client.InNamespace(org.Cage()))
+	}
+	return nil
+}
+
+// onlyUsernames tells whether nothing differs but what is no Claw's concern, and the usernames that members
+// have at the API server, which are their own Claws' only.
+func onlyUsernames(before, after *v1alpha1.ClawOrganization) bool {
+	if ready(before) != ready(after) {
+		return false
+	}
+	plain := func(o *v1alpha1.ClawOrganization) v1alpha1.ClawOrganizationSpec {
+		spec := *o.Spec.DeepCopy()
+		spec.Quota = v1alpha1.Quota{}
+		for i := range spec.Members {
+			spec.Members[i].Kubernetes = nil
+		}
+		return spec
+	}
+	return equality.Semantic.DeepEqual(plain(before), plain(after))
+}
+
+// renamed are the members who had, or have, a username that is somebody else's on the other side of an edit:
+// one that two have is nobody's, so both of them are.
+func renamed(before, after *v1alpha1.ClawOrganization) map[v1alpha1.MemberName]bool {
+	holders := func(o *v1alpha1.ClawOrganization) map[string][]v1alpha1.MemberName {
+		out := map[string][]v1alpha1.MemberName{}
+		for _, m := range o.Spec.Members {
+			for _, username := range m.Kubernetes {
+				out[username] = append(out[username], m.Name)
+			}
+		}
+		return out
+	}
+	was, is, out := holders(before), holders(after), map[v1alpha1.MemberName]bool{}
+	for _, side := range []map[string][]v1alpha1.MemberName{was, is} {
+		for username := range side {
+			if slices.Equal(was[username], is[username]) {
+				continue
+			}
+			for _, name := range slices.Concat(was[username], is[username]) {
+				out[name] = true
+			}
+		}
+	}
+	return out
+}
+
+// ofConfigMap finds the Claws of the organizations that read a ConfigMap of the operator's namespace: their
+// own roots, or a part of their directory.
+func (r *Reconciler) ofConfigMap(ctx context.Context, cm *corev1.ConfigMap) []reconcile.Request {
+	return slices.Concat(
+		r.ofOrganizations(ctx, index.OrganizationUpstreamCAs, cm.Name),
+		r.ofOrganizations(ctx, index.OrganizationDirectory, cm.Name))
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/gateway"
 	"github.com/clawstaff/clawstaff/internal/gateway/inbound"
 	"github.com/clawstaff/clawstaff/internal/gateway/kube"
+	"github.com/clawstaff/clawstaff/internal/gateway/meter"
 	"github.com/clawstaff/clawstaff/internal/memlimit"
 )
 
@@ -90,10 +91,11 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 		return err
 	}
 	leaves := gateway.NewLeaves(nil)
+	usage := &meter.Meter{} // one limit is about calls and messages together
 	proxy := gateway.NewProxy(gateway.Config{
-		Source: watcher, Log: shipper, Catalogue: catalogue, Overrides: o.overrides, Leaves: leaves, Logger: logger,
+		Source: watcher, Log: shipper, Catalogue: catalogue, Overrides: o.overrides, Leaves: leaves, Logger: logger, Meter: usage,
 	})
-	messages := inbound.New(inbound.Config{Source: watcher, Log: shipper})
+	messages := inbound.New(inbound.Config{Source: watcher, Log: shipper, Meter: usage})
 	server := newInboundServer(o, watcher, messages, leaves)
 	health := healthServer(watcher, shipper)
 

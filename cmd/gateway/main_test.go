@@ -6,10 +6,13 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"io"
 	"log/slog"
@@ -21,6 +24,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +50,8 @@ const (
 	slackKey  = "xoxb-real-1234567890"
 	modelKey  = "sk-ant-real-0987654321"
 	password  = "correct-horse"
+	signing   = "slack's signing secret"
+	limit     = 3 // calls and messages in a minute
 )
 
 // TestGateway runs a whole gateway between a real API server, a real ledger, a provider and an agent.
@@ -73,6 +79,14 @@ func TestGateway(t *testing.T) {
 	stream := bufio.NewReader(resp.Body)
 	if line, err := stream.ReadString('\n'); err != nil || line != "data: hello\n" {
 		t.Fatalf("the stream: got %q, %v", line, err)
+	}
+
+	// One limit is about calls and messages together, and this was the third.
+	if status := p.mention(); status != 200 {
+		t.Errorf("a message: got %d", status)
+	}
+	if status, body := p.ask(agent, "https://slack.com/api/chat.postMessage", "application/x-www-form-urlencoded", "channel=C0SUPPORT&text=hello"); status != 429 || !strings.Contains(body, "the limit of 3") {
+		t.Errorf("the fourth: got %d %s", status, body)
 	}
 
 	// Revoked is over, though nobody but the gateway has heard of it.
@@ -109,6 +123,8 @@ func TestGateway(t *testing.T) {
 		"the grant":       `"kind":"control"`,
 		"the credential":  `"credential":"triage-slack"`,
 		"the way outside": `"upstream":{"host":"slack.com"`,
+		"the message":     `"actor":"T1ACME/U1SARAH","resources":["channel:C0SUPPORT"]`,
+		"the limit":       `"decision":"denied","rule":"limits"`,
 	} {
 		if !bytes.Contains(lines, []byte(want)) {
 			t.Errorf("%s is not recorded: no %s", what, want)
@@ -133,6 +149,7 @@ type place struct {
 	ledger  *httptest.Server
 	outside *httptest.Server
 	proxy   string
+	inbound string
 }
 
 func newPlace(t *testing.T, config *rest.Config) *place {
@@ -259,9 +276,12 @@ func (p *place) createClaw() *v1alpha1.Claw {
 		Models:   []v1alpha1.ModelRequest{{Credential: "triage-anthropic"}},
 		Credentials: []v1alpha1.GrantCredential{
 			{Name: "triage-anthropic", Connector: "anthropic", Slots: []string{"apiKey"}},
-			{Name: "triage-slack", Connector: "slack", Slots: []string{"botToken"}},
+			{Name: "triage-slack", Connector: "slack", Slots: []string{"botToken", "signingSecret"}, Delivery: v1alpha1.DeliveryContainer},
 		},
+		Audience: []v1alpha1.GrantAudience{{Connector: "slack", Principals: []string{"T1ACME/U1SARAH"}}},
+		Limits:   v1alpha1.Limits{RequestsPerMinute: limit},
 	}
+	grant.Spec.Channels[0].Users = []v1alpha1.Pattern{"*"}
 	grant.Spec.Channels[0].Connector, grant.Spec.Channels[0].Channels = "slack", []v1alpha1.Pattern{"C0SUPPORT"}
 	grant.Spec.Models[0].Connector, grant.Spec.Models[0].Models = "anthropic", []v1alpha1.Pattern{"claude-*"}
 	grant.Spec.Hash = policy.Hash(&grant.Spec)
@@ -289,7 +309,7 @@ func (p *place) createClaw() *v1alpha1.Claw {
 		Data: map[string][]byte{
 			"ca.crt": ca, "ca.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), "upstream-ca.crt": ca, "ledger-ca.crt": ca,
 			"proxy-password": []byte(password), "resign-secret": []byte("resign"),
-			"credential.triage-slack.botToken": []byte(slackKey), "credential.triage-anthropic.apiKey": []byte(modelKey),
+			"credential.triage-slack.botToken": []byte(slackKey), "credential.triage-slack.signingSecret": []byte(signing), "credential.triage-anthropic.apiKey": []byte(modelKey),
 		},
 	})
 	p.create(grant)
@@ -321,7 +341,7 @@ func (p *place) startGateway(claw *v1alpha1.Claw) (stop func()) {
 			p.t.Fatal(err)
 		}
 	}
-	p.proxy = ls.proxy.Addr().String()
+	p.proxy, p.inbound = ls.proxy.Addr().String(), ls.inbound.Addr().String()
 	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, o, p.config, ls, slog.New(slog.NewJSONHandler(p.t.Output(), nil))) }()
@@ -366,6 +386,32 @@ func (p *place) agent() *http.Client {
 	}
 	p.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
+}
+
+// mention sends what a member wrote where the Claw listens, as Slack does.
+func (p *place) mention() int {
+	p.t.Helper()
+	body := `{"type":"event_callback","team_id":"T1ACME","event_id":"Ev1","event":{"type":"app_mention","user":"U1SARAH","team":"T1ACME","channel":"C0SUPPORT","text":"hello"}}`
+	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(signing))
+	mac.Write([]byte("v0:" + timestamp + ":" + body))
+	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, "https://"+p.inbound+"/hooks/slack", strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Slack-Request-Timestamp", timestamp)
+	r.Header.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
+	roots := x509.NewCertPool()
+	roots.AddCert(p.ca)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: name + "-gateway." + namespace + ".svc"}}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr}).Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
 
 func (p *place) ask(c *http.Client, url, contentType, body string) (int, string) {

@@ -89,6 +89,9 @@ func (ex *exchange) tell(d *Denial, seq uint64) bool {
 	if seq > 0 {
 		out = appendField(out, recordHeader, strconv.FormatUint(seq, 10))
 	}
+	if d.Retry > 0 {
+		out = appendField(out, "Retry-After", strconv.FormatInt(int64((d.Retry+time.Second-1)/time.Second), 10))
+	}
 	if status == http.StatusProxyAuthRequired {
 		out = appendField(out, "Proxy-Authenticate", `Basic realm="clawstaff"`)
 	}

@@ -60,7 +60,7 @@ func (ex *exchange) serve(target step) bool {
 	ex.began = ex.s.p.cfg.Clock.Now()
 	ex.unread = ex.h.length != 0
 	defer ex.done()
-	for _, next := range []step{target, ex.readBody, ex.match, ex.findPlaceholder, ex.decide, ex.record} {
+	for _, next := range []step{target, ex.readBody, ex.match, ex.findPlaceholder, ex.decide, ex.limit, ex.record} {
 		if err := next(); err != nil {
 			return ex.refuse(asDenial(err)) && !ex.h.closes
 		}
@@ -167,12 +167,12 @@ func (ex *exchange) decide() error {
 	op := ex.call.Operation
 	ex.snap = ex.s.p.cfg.Source.Current()
 	if !ex.snap.Active() {
-		return closing(denied("grant", inactive(ex.snap)))
+		return closing(denied(ruleGrant, inactive(ex.snap)))
 	}
-	call := policy.Call{Connector: ex.connector.Name, Operation: op.ID, Action: op.Action, Authority: op.Authority, Resources: ex.call.Resources}
+	call := policy.Call{Connector: ex.connector.Name, Operation: op.ID, Action: op.Action, Authority: op.Authority, Resources: ex.call.Resources, At: ex.s.p.cfg.Clock.Now()}
 	ex.verdict = policy.DecideCall(ex.snap.Grant, call)
 	if !ex.verdict.Allowed {
-		return denied(ex.verdict.Rule, ex.verdict.Reason)
+		return denied(ex.verdict.Rule, untilWhen(ex.snap.Grant, call, ex.verdict))
 	}
 	name, slot := ex.connector.Inject()
 	key := ex.snap.Keys[ex.verdict.Credential][name]
@@ -184,8 +184,18 @@ func (ex *exchange) decide() error {
 	}
 	ex.key = slot.Render(key.Reveal())
 	j := &judged{call: call, credential: ex.verdict.Credential, slot: name, key: fingerprint(ex.snap, ex.verdict.Credential, name)}
-	if reason := ex.s.enter(j, ex.snap); reason != "" {
-		return closing(denied("grant", reason))
+	if rule, reason := ex.s.enter(j, ex.snap); reason != "" {
+		return closing(denied(rule, reason))
+	}
+	return nil
+}
+
+// limit counts the call, and refuses it if that is more than the grant's limit.
+func (ex *exchange) limit() error {
+	limit, now := ex.snap.Grant.Limits.RequestsPerMinute, ex.s.p.cfg.Clock.Now()
+	wait, ok := ex.s.p.cfg.Meter.Take(limit, now)
+	if !ok {
+		return limited(limit, now, wait)
 	}
 	return nil
 }
@@ -223,8 +233,8 @@ func (ex *exchange) record() error {
 
 // refuse records a denial and tells the agent. It reports whether the connection can be used further.
 func (ex *exchange) refuse(d *Denial) bool {
-	if reason := ex.s.wasCut(); reason != "" {
-		d = closing(denied("grant", "cut: "+reason))
+	if rule, reason := ex.s.wasCut(); reason != "" {
+		d = closing(denied(rule, "cut: "+reason))
 	}
 	var seq uint64
 	if d.Code != codeUnrecorded {
@@ -243,7 +253,7 @@ func (ex *exchange) refuse(d *Denial) bool {
 
 // fail tells the agent that the provider could not be asked, and notes it for the outcome.
 func (ex *exchange) fail(err error) bool {
-	switch reason := ex.s.wasCut(); {
+	switch _, reason := ex.s.wasCut(); {
 	case reason != "":
 		ex.result = "cut: " + reason
 		return false

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
@@ -25,35 +26,54 @@ type judged struct {
 // watch makes sure that s is judged again when the current snapshot ends, and judges it under that one.
 func (p *Proxy) watch(s *session) bool {
 	snap := p.cfg.Source.Current()
-	p.watchDone(snap.Done)
-	if reason := s.judge(snap); reason != "" {
-		s.cut(reason)
+	p.rely(snap)
+	if rule, reason := s.judge(snap); reason != "" {
+		s.cut(rule, reason)
 		return false
 	}
 	return true
 }
 
-// watchDone starts one watcher for each snapshot that somebody relies on.
-func (p *Proxy) watchDone(done <-chan struct{}) {
-	if done == nil {
+// rely starts one watcher for each snapshot that somebody relies on.
+func (p *Proxy) rely(snap *state.Snapshot) {
+	if snap.Done == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.watched[done]; ok {
+	if _, ok := p.watched[snap.Done]; ok {
 		return
 	}
-	p.watched[done] = struct{}{}
-	go func() {
+	if p.watched == nil {
+		p.watched = map[<-chan struct{}]struct{}{}
+		p.shut = p.closedNow(snap) != ""
+	}
+	p.watched[snap.Done] = struct{}{}
+	go p.follow(snap)
+}
+
+// follow judges everything again when a snapshot ends, and until then as time goes on.
+func (p *Proxy) follow(snap *state.Snapshot) {
+	var tick <-chan time.Time
+	if isTimed(snap.Grant) {
+		ticker := time.NewTicker(judgeEvery)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for over := false; !over; {
 		select {
-		case <-done:
-			p.judgeAll(done)
+		case <-tick:
+			p.judgeByTime()
+		case <-snap.Done:
+			p.judgeAll(snap.Done)
+			over = true
 		case <-p.ended: // not closed: what is under way at a shutdown can be revoked like anything else
+			over = true
 		}
-		p.mu.Lock()
-		delete(p.watched, done)
-		p.mu.Unlock()
-	}()
+	}
+	p.mu.Lock()
+	delete(p.watched, snap.Done)
+	p.mu.Unlock()
 }
 
 // judgeAll judges every session under the snapshot that took another's place.
@@ -63,7 +83,17 @@ func (p *Proxy) judgeAll(ended <-chan struct{}) {
 		// A snapshot that is over is still the current one: nothing can be relied on.
 		next = &state.Snapshot{Reason: "what the gateway enforces is being replaced"}
 	}
-	p.watchDone(next.Done)
+	p.rely(next)
+	p.judgeSessions(next)
+	if !next.Active() {
+		p.known.Store(nil) // keys are forgotten: these copies too, and those in the state of idle connections
+		p.upstream.closeIdle()
+	}
+}
+
+// judgeSessions cuts every session that may not go on.
+func (p *Proxy) judgeSessions(snap *state.Snapshot) {
+	rule := p.justClosed(snap)
 	p.mu.Lock()
 	sessions := make([]*session, 0, len(p.sessions))
 	for s := range p.sessions {
@@ -71,64 +101,78 @@ func (p *Proxy) judgeAll(ended <-chan struct{}) {
 	}
 	p.mu.Unlock()
 	for _, s := range sessions {
-		if reason := s.judge(next); reason != "" {
-			s.cut(reason)
+		if rule != "" {
+			s.cut(rule, closings[rule])
+		} else if rule, reason := s.judge(snap); reason != "" {
+			s.cut(rule, reason)
 		}
 	}
-	if !next.Active() {
-		p.known.Store(nil) // keys are forgotten: these copies too, and those in the state of idle connections
-		p.upstream.closeIdle()
+	if rule != "" {
+		p.recordClosing(snap, rule, len(sessions))
 	}
 }
 
-// judge returns why the session may not go on under a snapshot, or nothing.
-func (s *session) judge(snap *state.Snapshot) string {
+// judge returns why the session may not go on under a snapshot, at this time, or nothing.
+func (s *session) judge(snap *state.Snapshot) (rule, reason string) {
 	switch {
 	case !snap.Active():
-		return inactive(snap)
+		return ruleGrant, inactive(snap)
 	case !isAgent(snap, s.peer):
-		return "the address is no longer the agent's"
+		return ruleGrant, "the address is no longer the agent's"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proven && !samePassword(snap, s.password) {
-		return "the proxy password has changed"
+		return ruleGrant, "the proxy password has changed"
 	}
 	if s.connector != "" && !grants(snap.Grant, s.connector) {
-		return "the grant no longer has this connector"
+		return ruleGrant, "the grant no longer has this connector"
 	}
 	if s.current == nil {
-		return ""
+		return "", ""
 	}
-	v := policy.DecideCall(snap.Grant, s.current.call)
+	call := s.current.call
+	call.At = s.p.cfg.Clock.Now()
+	v := policy.DecideCall(snap.Grant, call)
 	switch {
 	case !v.Allowed:
-		return "no longer allowed: " + v.Reason
+		return ruleOfCut(v), "no longer allowed: " + v.Reason
 	case v.Credential != s.current.credential || fingerprint(snap, v.Credential, s.current.slot) != s.current.key:
-		return "the credential has changed or was revoked"
+		return ruleGrant, "the credential has changed or was revoked"
 	}
-	return ""
+	return "", ""
+}
+
+// ruleGrant is the rule of what the grant as a whole, not an entry of it, denies or ends.
+const ruleGrant = "grant"
+
+// ruleOfCut is the rule of a cut: the time, or the grant that has changed.
+func ruleOfCut(v policy.Verdict) string {
+	if v.Rule == ruleSchedule || v.Rule == ruleExpiry {
+		return v.Rule
+	}
+	return ruleGrant
 }
 
 // enter sets what is being done, and judges it if the snapshot that allowed it is over already.
-func (s *session) enter(j *judged, snap *state.Snapshot) string {
+func (s *session) enter(j *judged, snap *state.Snapshot) (rule, reason string) {
 	s.mu.Lock()
 	s.current = j
 	s.mu.Unlock()
-	s.p.watchDone(snap.Done)
+	s.p.rely(snap)
 	if snap.Done == nil {
-		return ""
+		return "", ""
 	}
 	select {
 	case <-snap.Done:
 		next := s.p.cfg.Source.Current()
 		if next == snap {
-			return "what the gateway enforces is being replaced"
+			return ruleGrant, "what the gateway enforces is being replaced"
 		}
-		s.p.watchDone(next.Done)
+		s.p.rely(next)
 		return s.judge(next)
 	default:
-		return ""
+		return "", ""
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/connector"
+	"github.com/clawstaff/clawstaff/internal/gateway/meter"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
 )
 
@@ -39,7 +40,9 @@ type Config struct {
 	Overrides map[string]netip.AddrPort
 	// Leaves makes the certificates shown to the agent; a new cache where nil.
 	Leaves *Leaves
-	// Clock for certificates; the real one where nil.
+	// Meter of what the Claw does, for the grant's limits; one for calls alone where nil.
+	Meter *meter.Meter
+	// Clock by which schedules, expiry and certificates are judged; the real one where nil.
 	Clock clock.PassiveClock
 	// Logger for what goes wrong; none where nil.
 	Logger *slog.Logger
@@ -97,7 +100,8 @@ type Proxy struct {
 
 	mu        sync.Mutex
 	sessions  map[*session]struct{}
-	watched   map[<-chan struct{}]struct{}
+	watched   map[<-chan struct{}]struct{} // nil until somebody relies on a snapshot
+	shut      bool                         // the time allowed nothing when it was last looked at
 	listeners map[net.Listener]struct{}
 	closing   bool
 	closed    chan struct{} // nothing new is begun
@@ -125,6 +129,9 @@ func NewProxy(cfg Config) *Proxy {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
 	}
+	if cfg.Meter == nil {
+		cfg.Meter = &meter.Meter{}
+	}
 	if cfg.Leaves == nil {
 		cfg.Leaves = NewLeaves(cfg.Clock)
 	}
@@ -146,7 +153,6 @@ func NewProxy(cfg Config) *Proxy {
 		outcomes:  make(chan struct{}, maxOutcomes),
 		denials:   rate.NewLimiter(rate.Limit(limits.Denials), limits.DenialBurst),
 		sessions:  map[*session]struct{}{},
-		watched:   map[<-chan struct{}]struct{}{},
 		listeners: map[net.Listener]struct{}{},
 		closed:    make(chan struct{}),
 		ended:     make(chan struct{}),
@@ -219,7 +225,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	for s := range p.sessions {
-		s.cutIfIdle("the gateway is shutting down")
+		s.cutIfIdle(ruleGrant, "the gateway is shutting down")
 	}
 	p.mu.Unlock()
 	done := make(chan struct{})
@@ -242,7 +248,7 @@ func (p *Proxy) cutAll(reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.sessions {
-		s.cut(reason)
+		s.cut(ruleGrant, reason)
 	}
 }
 

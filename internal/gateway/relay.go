@@ -261,7 +261,7 @@ func (ex *exchange) write(b []byte) error {
 // ending says how the answer ended.
 func (ex *exchange) ending(err error) string {
 	var timeout net.Error
-	switch reason := ex.s.wasCut(); {
+	switch _, reason := ex.s.wasCut(); {
 	case err == nil:
 		return "completed"
 	case reason != "":

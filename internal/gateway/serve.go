@@ -145,7 +145,7 @@ func (s *session) allowTunnel(conn *connector.Connector) error {
 	s.mu.Unlock()
 	// Set first and judged then: whatever changes in between judges it again.
 	snap := s.p.cfg.Source.Current()
-	s.p.watchDone(snap.Done)
+	s.p.rely(snap)
 	if !snap.Active() {
 		return denied("grant", inactive(snap))
 	}

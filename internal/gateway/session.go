@@ -20,7 +20,8 @@ type session struct {
 
 	// What follows is written by the session's own goroutine and read by whoever judges it again.
 	mu        sync.Mutex
-	cutReason string
+	cutRule   string
+	cutReason string // why the session is over; empty while it is not
 	connector string // of the tunnel, once there is one
 	password  [sha256.Size]byte
 	proven    bool // the password was right
@@ -132,25 +133,25 @@ func (s *session) setBusy(busy bool) bool {
 }
 
 // cut ends the session at once, in both directions. What the kernel still holds is thrown away.
-func (s *session) cut(reason string) {
+func (s *session) cut(rule, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cutLocked(reason)
+	s.cutLocked(rule, reason)
 }
 
-func (s *session) cutIfIdle(reason string) {
+func (s *session) cutIfIdle(rule, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.busy {
-		s.cutLocked(reason)
+		s.cutLocked(rule, reason)
 	}
 }
 
-func (s *session) cutLocked(reason string) {
+func (s *session) cutLocked(rule, reason string) {
 	if s.cutReason != "" {
 		return
 	}
-	s.cutReason = reason
+	s.cutRule, s.cutReason = rule, reason
 	s.cancel()
 	if t, ok := s.raw.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
@@ -159,10 +160,10 @@ func (s *session) cutLocked(reason string) {
 }
 
 // wasCut returns why the session was cut, or nothing.
-func (s *session) wasCut() string {
+func (s *session) wasCut() (rule, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cutReason
+	return s.cutRule, s.cutReason
 }
 
 func peerOf(conn net.Conn) netip.Addr {

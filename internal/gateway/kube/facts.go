@@ -87,6 +87,14 @@ func validate(spec *v1alpha1.ClawGrantSpec) error {
 	if spec.Hash == "" || spec.Hash != policy.Hash(spec) {
 		return errors.New("the ClawGrant's hash is not that of its content")
 	}
+	for _, c := range spec.Credentials {
+		if !knownDelivery(c.Delivery) {
+			return fmt.Errorf("the ClawGrant's delivery %q is not known to this gateway", c.Delivery)
+		}
+	}
+	if spec.Limits.RequestsPerMinute < 0 {
+		return errors.New("the ClawGrant's limits are invalid")
+	}
 	for _, ip := range spec.AgentIPs {
 		if _, err := netip.ParseAddr(ip); err != nil {
 			return fmt.Errorf("the ClawGrant's agentIPs: %w", err)
@@ -96,6 +104,12 @@ func validate(spec *v1alpha1.ClawGrantSpec) error {
 		return errors.New("the ClawGrant's agentPort or agentPath is invalid")
 	}
 	return nil
+}
+
+// knownDelivery reports whether a delivery is one of this version. It makes no other difference here: the gateway puts
+// the key in whoever else holds it.
+func knownDelivery(d v1alpha1.Delivery) bool {
+	return d == v1alpha1.DeliveryGateway || d == v1alpha1.DeliveryContainer || d == ""
 }
 
 // usable reports whether a credential may be used by the Claw for the connector, as far as the
@@ -119,7 +133,7 @@ func usable(o *object, want audit.ClawRef, connector v1alpha1.ConnectorName) boo
 		return false
 	}
 	return (c.Spec.State == v1alpha1.CredentialActive || c.Spec.State == "") &&
-		(c.Spec.Delivery == v1alpha1.DeliveryGateway || c.Spec.Delivery == "") &&
+		knownDelivery(c.Spec.Delivery) &&
 		string(c.Spec.Claw.Name) == want.Name &&
 		c.Spec.Connector == connector &&
 		(c.Status.ClawUID == "" || c.Status.ClawUID == want.UID)

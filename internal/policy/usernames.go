@@ -1,21 +1,10 @@
 package policy
 
-import (
-	"slices"
-
-	"github.com/clawstaff/clawstaff/api/v1alpha1"
-)
+import "github.com/clawstaff/clawstaff/api/v1alpha1"
 
 // HasUsername reports whether a username of the API server is a member's. One that two members claim is
 // nobody's, because it cannot be told who asks.
 func (d *Directory) HasUsername(name v1alpha1.MemberName, username string) bool {
-	if username == "" || !slices.Contains(d.members[name].Kubernetes, username) {
-		return false
-	}
-	for other := range d.members {
-		if other != name && slices.Contains(d.members[other].Kubernetes, username) {
-			return false
-		}
-	}
-	return true
+	member, ok := d.MemberOf(username)
+	return ok && member == name
 }

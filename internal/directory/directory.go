@@ -56,7 +56,7 @@ func (r *Reader) OfWith(ctx context.Context, reader client.Reader, org *v1alpha1
 	if d, ok := r.kept.get(org.Name, now); ok {
 		return d.directory, d.problems, nil
 	}
-	d := join(org, sources)
+	d := join(org, sources, r.kept.parsed(org.Name))
 	r.kept.put(org.Name, now, d)
 	return d.directory, d.problems, nil
 }
@@ -67,7 +67,7 @@ func (r *Reader) OfPending(ctx context.Context, reader client.Reader, org *v1alp
 	if err != nil {
 		return nil, nil, err
 	}
-	d := join(org, sources)
+	d := join(org, sources, r.kept.parsed(org.Name))
 	return d.directory, d.problems, nil
 }
 
@@ -97,32 +97,47 @@ func (r *Reader) read(ctx context.Context, reader client.Reader, org *v1alpha1.C
 	return out, nil
 }
 
+// key names a version of a ConfigMap's content; empty where nothing says so.
+func (s *source) key() string {
+	if s.uid == "" || s.version == "" {
+		return ""
+	}
+	return s.name + "/" + string(s.uid) + "/" + s.version
+}
+
 // joined is a directory that was read.
 type joined struct {
 	directory *policy.Directory
 	problems  []Problem
+	parsed    map[string]parsed
 }
 
-// join reads every document there is. Nothing but what is malformed itself is lost by it.
-func join(org *v1alpha1.ClawOrganization, sources []source) joined {
-	var out joined
+// parsed are the documents of one ConfigMap, by its key: of a large directory, reading them is what takes time.
+type parsed struct {
+	files    []policy.DirectoryFile
+	problems []string
+}
+
+// join reads every document there is, but for those that were read before. Nothing but what is malformed
+// itself is lost by it.
+func join(org *v1alpha1.ClawOrganization, sources []source, before map[string]parsed) joined {
+	out := joined{parsed: map[string]parsed{}}
 	var files []policy.DirectoryFile
 	for _, s := range sources {
-		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(s.data)), func(k string) bool { return !strings.HasSuffix(k, fileSuffix) })
-		switch {
-		case !s.found:
+		if !s.found {
 			out.add(v1alpha1.ReasonDirectoryMissing, "ConfigMap %q, which spec.directoryRefs names, is not in namespace %q: whom it would name counts for nobody. Create it there, or take it out of spec.directoryRefs",
 				s.name, s.namespace)
-		case len(keys) == 0:
-			out.add(v1alpha1.ReasonDirectoryMalformed, "ConfigMap %q in namespace %q has no key that ends in %s, so it names nobody: put a document with members and teams under one, such as members%s",
-				s.name, s.namespace, fileSuffix, fileSuffix)
+			continue
 		}
-		for _, key := range keys {
-			file, problems := policy.ParseDirectoryFile(s.name+"/"+key, s.data[key])
-			files = append(files, file)
-			for _, p := range problems {
-				out.add(v1alpha1.ReasonDirectoryMalformed, "%s", p)
-			}
+		key := s.key()
+		p, ok := before[key]
+		if !ok || key == "" {
+			p = s.parse()
+		}
+		out.parsed[key] = p
+		files = append(files, p.files...)
+		for _, problem := range p.problems {
+			out.add(v1alpha1.ReasonDirectoryMalformed, "%s", problem)
 		}
 	}
 	out.directory = policy.NewDirectory(org, files...)
@@ -131,6 +146,21 @@ func join(org *v1alpha1.ClawOrganization, sources []source) joined {
 	}
 	for _, c := range contested(org, files) {
 		out.add(v1alpha1.ReasonIdentityContested, "%s", c.message())
+	}
+	return out
+}
+
+func (s *source) parse() parsed {
+	var out parsed
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(s.data)), func(k string) bool { return !strings.HasSuffix(k, fileSuffix) })
+	if len(keys) == 0 {
+		out.problems = append(out.problems, fmt.Sprintf("ConfigMap %q in namespace %q has no key that ends in %s, so it names nobody: put a document with members and teams under one, such as members%s",
+			s.name, s.namespace, fileSuffix, fileSuffix))
+	}
+	for _, key := range keys {
+		file, problems := policy.ParseDirectoryFile(s.name+"/"+key, s.data[key])
+		out.files = append(out.files, file)
+		out.problems = append(out.problems, problems...)
 	}
 	return out
 }

@@ -187,3 +187,11 @@ func TestKeptIsBounded(t *testing.T) {
 		t.Errorf("%d are kept, want %d", len(k.by), maxKept)
 	}
 }
+
+func objectNames(names []string) []v1alpha1.ObjectName {
+	out := make([]v1alpha1.ObjectName, 0, len(names))
+	for _, n := range names {
+		out = append(out, v1alpha1.ObjectName(n))
+	}
+	return out
+}

@@ -29,6 +29,13 @@ func (k *kept) get(name, version string) (joined, bool) {
 	return one.joined, ok && version != "" && one.version == version
 }
 
+// parsed are the documents of an organization's directory as they were read last.
+func (k *kept) parsed(name string) map[string]parsed {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.by[name].joined.parsed
+}
+
 func (k *kept) put(name, version string, d joined) {
 	if version == "" {
 		return

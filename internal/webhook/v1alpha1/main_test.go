@@ -167,6 +167,7 @@ func prepare(ctx context.Context) error {
 		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "key"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: sarah}},
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "key"}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: chart.Namespace}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "pretender", Labels: map[string]string{v1alpha1.LabelOrganization: "acme"}}},
 	}
 	for _, cage := range []string{"acme", "small", "empty", "directory"} {

@@ -25,6 +25,22 @@ func (h *heard) HandleWarningHeader(_ int, _, text string) { *h = append(*h, tex
 // warned returns what is said when somebody asks, and does not, to create an object.
 func warned(t *testing.T, user string, obj client.Object) ([]string, error) {
 	t.Helper()
+	k8s, got := listening(t, user)
+	err := k8s.Create(t.Context(), obj, client.DryRunAll)
+	return *got, err
+}
+
+// warnedOfUpdate is warned for an object that there is.
+func warnedOfUpdate(t *testing.T, obj client.Object) ([]string, error) {
+	t.Helper()
+	k8s, got := listening(t, admin)
+	err := k8s.Update(t.Context(), obj, client.DryRunAll)
+	return *got, err
+}
+
+// listening is as, with what is warned of.
+func listening(t *testing.T, user string) (client.Client, *heard) {
+	t.Helper()
 	var got heard
 	c := rest.CopyConfig(config)
 	c.WarningHandler = &got
@@ -35,8 +51,7 @@ func warned(t *testing.T, user string, obj client.Object) ([]string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = k8s.Create(t.Context(), obj, client.DryRunAll)
-	return got, err
+	return k8s, &got
 }
 
 func warnings(t *testing.T, obj client.Object, want []string) {

@@ -24,7 +24,7 @@ import (
 	v1alpha1ac "github.com/clawstaff/clawstaff/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
 
-// attack is something nobody may do in a cage, whatever RBAC gives them.
+// attack is something nobody may do, whatever RBAC gives them.
 type attack struct {
 	name string
 	do   func(ctx context.Context, c client.Client, k *kubernetes.Clientset) error
@@ -63,9 +63,8 @@ func connect(verb, resource, name, sub string) func(context.Context, client.Clie
 	}
 }
 
-func attacks() []attack {
-	gatewayPod, deny := &corev1.Pod{ObjectMeta: in("triage-gateway-0")}, &networkingv1.NetworkPolicy{ObjectMeta: in("clawstaff-default-deny")}
-	root, probe := &corev1.ConfigMap{ObjectMeta: in("kube-root-ca.crt")}, &corev1.ConfigMap{ObjectMeta: in("triage-probe")}
+// entering are the ways into what runs.
+func entering() []attack {
 	return []attack{
 		{"exec", connect("POST", "pods", "triage-gateway-0", "exec")},
 		{"exec by GET", connect("GET", "pods", "triage-gateway-0", "exec")},
@@ -75,49 +74,81 @@ func attacks() []attack {
 		{"pod proxy with a path", connect("GET", "pods", "triage-gateway-0", "proxy/healthz")},
 		{"service proxy", connect("GET", "services", "triage-gateway", "proxy")},
 		{"service proxy with a port", connect("POST", "services", "triage-gateway:3128", "proxy")},
-		{"ephemeral container", func(ctx context.Context, _ client.Client, k *kubernetes.Clientset) error {
-			p, err := k.CoreV1().Pods(cage).Get(ctx, "triage-gateway-0", metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
-				Name: "e", Image: "i", SecurityContext: p.Spec.Containers[0].SecurityContext}}}
-			_, err = k.CoreV1().Pods(cage).UpdateEphemeralContainers(ctx, p.Name, p, metav1.UpdateOptions{})
-			return err
+	}
+}
+
+// owning a ClawStaff kind, or letting go of it, is the manager's.
+func owning() []attack {
+	return []attack{
+		{"create a Claw with an owner", create(claw(func(c *v1alpha1.Claw) { c.ObjectMeta = owned(in("rogue")) }))},
+		{"give a Claw an owner", patch(&v1alpha1.Claw{ObjectMeta: in("kept")}, bogusOwner)},
+		{"give a policy an owner", patch(&v1alpha1.ClawPolicy{ObjectMeta: in("kept")}, bogusOwner)},
+		{"give a credential an owner", patch(&v1alpha1.ClawCredential{ObjectMeta: in("kept")}, bogusOwner)},
+	}
+}
+
+func lettingGo() []attack {
+	return []attack{
+		{"take the finalizer off a Claw", patch(&v1alpha1.Claw{ObjectMeta: in("kept")}, `{"metadata":{"finalizers":null}}`)},
+		{"apply a Claw without the finalizer as the manager's field manager", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
+			return c.Apply(ctx, v1alpha1ac.Claw("kept", cage).WithFinalizers(), client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
 		}},
-		{"mint the gateway's token", func(ctx context.Context, _ client.Client, k *kubernetes.Clientset) error {
-			_, err := k.CoreV1().ServiceAccounts(cage).CreateToken(ctx, "triage-gateway", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-			return err
-		}},
+	}
+}
+
+// Bogus owners: Kubernetes deletes what is owned by something that is not there.
+const bogusOwner = `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"1"}]}}`
+
+func ephemeralContainer(ctx context.Context, _ client.Client, k *kubernetes.Clientset) error {
+	return ephemeralIn(ctx, k, "triage-gateway-0")
+}
+
+func ephemeralIn(ctx context.Context, k *kubernetes.Clientset, name string) error {
+	p, err := k.CoreV1().Pods(cage).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name: "e", Image: "i", SecurityContext: p.Spec.Containers[0].SecurityContext}}}
+	_, err = k.CoreV1().Pods(cage).UpdateEphemeralContainers(ctx, p.Name, p, metav1.UpdateOptions{})
+	return err
+}
+
+// mint asks for a token of a service account.
+func mint(account string) func(context.Context, client.Client, *kubernetes.Clientset) error {
+	return func(ctx context.Context, _ client.Client, k *kubernetes.Clientset) error {
+		_, err := k.CoreV1().ServiceAccounts(cage).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		return err
+	}
+}
+
+var storage = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+
+// everythingElse is what the manager makes and people do not.
+func everythingElse() []attack {
+	gatewayPod, deny := &corev1.Pod{ObjectMeta: in("triage-gateway-0")}, &networkingv1.NetworkPolicy{ObjectMeta: in("clawstaff-default-deny")}
+	root, probe := &corev1.ConfigMap{ObjectMeta: in("kube-root-ca.crt")}, &corev1.ConfigMap{ObjectMeta: in("triage-probe")}
+	return []attack{
+		{"create a pod", create(pod("rogue"))},
 		{"evict", func(ctx context.Context, _ client.Client, k *kubernetes.Clientset) error {
 			return k.PolicyV1().Evictions(cage).Evict(ctx, &policyv1.Eviction{ObjectMeta: in("triage-gateway-0")})
 		}},
 		{"bind a pod to a node", func(ctx context.Context, _ client.Client, k *kubernetes.Clientset) error {
 			return k.CoreV1().Pods(cage).Bind(ctx, &corev1.Binding{ObjectMeta: in("triage-gateway-0"), Target: corev1.ObjectReference{Kind: "Node", Name: "n"}}, metav1.CreateOptions{})
 		}},
-		{"create a pod", create(pod("rogue"))},
-		{"create a pod with the gateway's labels", create(&corev1.Pod{ObjectMeta: labelled(in("rogue"), v1alpha1.LabelComponent, "gateway"), Spec: pod("").Spec})},
 		{"create a Deployment", create(&appsv1.Deployment{ObjectMeta: in("rogue"), Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}, Template: template()}})},
 		{"create a Job", create(&batchv1.Job{ObjectMeta: in("rogue"), Spec: batchv1.JobSpec{Template: finite(template())}})},
 		{"create a Service", create(&corev1.Service{ObjectMeta: in("rogue"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}}})},
 		{"create a NetworkPolicy", create(&networkingv1.NetworkPolicy{ObjectMeta: in("open")})},
 		{"create a ServiceAccount", create(&corev1.ServiceAccount{ObjectMeta: in("rogue")})},
-		{"create a RoleBinding", create(&rbacv1.RoleBinding{ObjectMeta: in("rogue"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "everything-there-is"}})},
 		{"create a Role", create(&rbacv1.Role{ObjectMeta: in("rogue")})},
 		{"create a volume claim", create(&corev1.PersistentVolumeClaim{ObjectMeta: in("rogue"), Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}}}})},
-		{"create a grant", create(grant("rogue"))},
-		{"widen a grant", patch(grant("triage"), `{"spec":{"visibility":"Organization"}}`)},
-		{"delete a grant", remove(grant("triage"))},
-		{"write a grant's status", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
-			return c.Status().Patch(ctx, grant("triage"), client.RawPatch(types.MergePatchType, []byte(`{"status":{"gateways":[{"podName":"x","podUID":"x"}]}}`)))
-		}},
+			Resources:   corev1.VolumeResourceRequirements{Requests: storage}}})},
 		{"delete a NetworkPolicy", remove(deny)},
 		{"delete every NetworkPolicy", removeAll(deny)},
 		{"open a NetworkPolicy", patch(deny, `{"spec":{"egress":[{}]}}`)},
-		{"give a NetworkPolicy an owner that is gone", patch(deny, `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"1"}]}}`)},
-		{"label a pod", patch(gatewayPod, `{"metadata":{"labels":{"clawstaff.dev/component":"agent"}}}`)},
+		{"give a NetworkPolicy an owner that is gone", patch(deny, bogusOwner)},
 		{"put an end to a pod", patch(gatewayPod, `{"spec":{"activeDeadlineSeconds":1}}`)},
 		{"delete a pod", remove(gatewayPod)},
 		{"delete every pod", removeAll(gatewayPod)},
@@ -145,7 +176,6 @@ func attacks() []attack {
 		{"take the owner off a child", patch(probe, `{"metadata":{"ownerReferences":null}}`)},
 		{"create a ConfigMap where the manager's will be", create(&corev1.ConfigMap{ObjectMeta: in("next-probe")})},
 		{"create a ConfigMap with an owner", create(&corev1.ConfigMap{ObjectMeta: owned(in("rogue"))})},
-		{"create a Claw with an owner", create(claw(func(c *v1alpha1.Claw) { c.ObjectMeta = owned(in("rogue")) }))},
 		// What a Service or a claim can be made to point to, and what can starve or stop a pod, without touching it.
 		{"create an EndpointSlice of the gateway's Service", create(&discoveryv1.EndpointSlice{ObjectMeta: labelled(in("rogue"), discoveryv1.LabelServiceName, "triage-gateway"),
 			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"203.0.113.66"}}}})},
@@ -169,9 +199,6 @@ func attacks() []attack {
 			return c.Apply(ctx, networkingv1ac.NetworkPolicy("clawstaff-default-deny", cage).WithLabels(map[string]string{"a": "b"}),
 				client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
 		}},
-		{"apply a Claw without the finalizer as the manager's field manager", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
-			return c.Apply(ctx, v1alpha1ac.Claw("kept", cage).WithFinalizers(), client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
-		}},
 		{"create an Event", create(&corev1.Event{ObjectMeta: in("rogue"), InvolvedObject: corev1.ObjectReference{Namespace: cage}})},
 		{"write the status of a Claw", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
 			return c.Status().Patch(ctx, &v1alpha1.Claw{ObjectMeta: in("kept")}, client.RawPatch(types.MergePatchType, []byte(`{"status":{"state":"Active"}}`)))
@@ -182,7 +209,5 @@ func attacks() []attack {
 		{"write the status of a policy", func(ctx context.Context, c client.Client, _ *kubernetes.Clientset) error {
 			return c.Status().Patch(ctx, &v1alpha1.ClawPolicy{ObjectMeta: in("kept")}, client.RawPatch(types.MergePatchType, []byte(`{"status":{"selectedClaws":1}}`)))
 		}},
-		{"take the finalizer off a Claw", patch(&v1alpha1.Claw{ObjectMeta: in("kept")}, `{"metadata":{"finalizers":null}}`)},
-		{"give a Claw an owner", patch(&v1alpha1.Claw{ObjectMeta: in("kept")}, `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"1"}]}}`)},
 	}
 }

@@ -10,10 +10,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/testing/chart"
 )
 
@@ -48,14 +46,7 @@ func TestKubernetesControllersStillWork(t *testing.T) {
 // A kubelet fetches the tokens of its pods and says how they are.
 func TestNodesStillWork(t *testing.T) {
 	children(t)
-	all := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "nodes-of-this-test"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "system:node:one"}}} // the node authorizer is not on here
-	if err := k8s.Create(t.Context(), all); err != nil {
-		t.Fatal(err)
-	}
-	conf := configAs("system:node:one")
-	conf.Impersonate.Groups = append(conf.Impersonate.Groups, "system:nodes")
-	kubelet := kubernetes.NewForConfigOrDie(conf)
+	kubelet := clientset(node)
 	eventually(t, "token", func() error {
 		_, err := kubelet.CoreV1().ServiceAccounts(cage).CreateToken(t.Context(), "triage-gateway", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 		return err
@@ -132,56 +123,12 @@ func TestBreakglass(t *testing.T) {
 	given := &rbacv1.RoleBinding{ObjectMeta: in("enter"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "enter"},
 		Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "oncall"}}}
 	for _, o := range []client.Object{right, given, bind("oncall", "everything-there-is")} {
-		if err := as(chart.ManagerUser).Create(ctx, o); err != nil {
+		if err := k8s.Create(ctx, o); err != nil {
 			t.Fatal(err)
 		}
 	}
 	eventually(t, "the right", func() error { return as("oncall").Create(ctx, obj()) })
 	if err := k8s.Delete(ctx, obj()); err != nil {
 		t.Errorf("cluster administrator: %v", err)
-	}
-}
-
-// The labels that make a namespace a cage, and its pods restricted, stay.
-func TestCageLabelsAreKept(t *testing.T) {
-	mallory := as("mallory")
-	target := func(name string) client.Object { return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}} }
-	merge := func(s string) client.Patch { return client.RawPatch("application/merge-patch+json", []byte(s)) }
-	for _, tt := range []struct{ name, namespace, patch string }{
-		{"no cage any more", cage, `{"metadata":{"labels":{"clawstaff.dev/organization":null}}}`},
-		{"another organization's", cage, `{"metadata":{"labels":{"clawstaff.dev/organization":"other"}}}`},
-		{"privileged pods", cage, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"}}}`},
-		{"any pods", cage, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":null}}}`},
-		{"an older profile", cage, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce-version":"v1.20"}}}`},
-		{"another reserved label", cage, `{"metadata":{"labels":{"clawstaff.dev/other":"x"}}}`},
-		{"all labels", cage, `{"metadata":{"labels":null}}`},
-		{"made a cage of", open, `{"metadata":{"labels":{"clawstaff.dev/organization":"acme"}}}`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if err := mallory.Patch(t.Context(), target(tt.namespace), merge(tt.patch)); !refusedBy(err, cageLabels) {
-				t.Errorf("got %v, want a refusal by %s", err, cageLabels)
-			}
-			if err := mallory.Status().Patch(t.Context(), target(tt.namespace), merge(tt.patch)); !refusedBy(err, cageLabels) {
-				t.Errorf("by way of status: got %v, want a refusal by %s", err, cageLabels)
-			}
-		})
-	}
-	if err := mallory.Patch(t.Context(), target(cage), merge(`{"metadata":{"labels":{"team":"b"}}}`)); err != nil {
-		t.Errorf("a label of its own: %v", err)
-	}
-	if err := as(chart.ManagerUser).Patch(t.Context(), target(cage), merge(`{"metadata":{"labels":{"pod-security.kubernetes.io/warn":"restricted"}}}`)); err != nil {
-		t.Errorf("the manager: %v", err)
-	}
-	finalize := func(labels map[string]string) error {
-		ns := &corev1.Namespace{}
-		if err := k8s.Get(t.Context(), client.ObjectKey{Name: cage}, ns); err != nil {
-			t.Fatal(err)
-		}
-		ns.Labels = labels
-		_, err := clientset("mallory").CoreV1().Namespaces().Finalize(t.Context(), ns, metav1.UpdateOptions{})
-		return err
-	}
-	if err := finalize(map[string]string{v1alpha1.LabelOrganization: "other"}); !refusedBy(err, cageLabels) {
-		t.Errorf("by way of finalize: got %v, want a refusal by %s", err, cageLabels)
 	}
 }

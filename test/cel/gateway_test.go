@@ -18,31 +18,46 @@ import (
 
 // gateway is what a Claw's gateway has: the token of its own pod. RBAC gives these more than the chart
 // would, so that only the admission policy stands in their way.
-func gateway(t *testing.T, claw string) (c client.Client, podUID string) {
+func gateway(t *testing.T, claw, podName string) (c client.Client, podUID string) {
 	t.Helper()
-	ctx, manager := t.Context(), as(chart.ManagerUser)
+	ctx := t.Context()
 	account := claw + "-gateway"
-	p := pod(account + "-pod")
-	p.Spec.ServiceAccountName = account
+	p := pod(account + "-" + podName)
+	p.Spec.ServiceAccountName, p.Labels[v1alpha1.LabelClaw], p.OwnerReferences[0].Name = account, claw, account+"-5d4f"
 	for _, obj := range []client.Object{
-		&corev1.ServiceAccount{ObjectMeta: in(account)}, p, grant(claw),
+		&corev1.ServiceAccount{ObjectMeta: in(account)}, p,
 		&rbacv1.RoleBinding{ObjectMeta: in(account), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "clawstaff-kinds"},
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: cage}}},
 	} {
-		if err := manager.Create(ctx, obj); client.IgnoreAlreadyExists(err) != nil {
+		if err := k8s.Create(ctx, obj); client.IgnoreAlreadyExists(err) != nil {
 			t.Fatalf("create %T: %v", obj, err)
 		}
 	}
-	if err := manager.Get(ctx, client.ObjectKeyFromObject(p), p); err != nil {
+	if err := as(chart.ManagerUser).Create(ctx, grant(claw)); client.IgnoreAlreadyExists(err) != nil {
 		t.Fatal(err)
 	}
-	token, err := clientset(chart.ManagerUser).CoreV1().ServiceAccounts(cage).CreateToken(ctx, account, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: p.Name, UID: p.UID}},
-	}, metav1.CreateOptions{})
+	if err := k8s.Get(ctx, client.ObjectKeyFromObject(p), p); err != nil {
+		t.Fatal(err)
+	}
+	return withToken(t, tokenFor(t, account, p)), string(p.UID)
+}
+
+// tokenFor is what the kubelet fetches for a pod of an account, or for none.
+func tokenFor(t *testing.T, account string, p *corev1.Pod) string {
+	t.Helper()
+	token, err := clientset(node).CoreV1().ServiceAccounts(cage).CreateToken(t.Context(), account, tokenRequest(p), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withToken(t, token.Status.Token), string(p.UID)
+	return token.Status.Token
+}
+
+func tokenRequest(p *corev1.Pod) *authenticationv1.TokenRequest {
+	request := &authenticationv1.TokenRequest{}
+	if p != nil {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: p.Name, UID: p.UID}
+	}
+	return request
 }
 
 func withToken(t *testing.T, token string) client.Client {
@@ -72,31 +87,30 @@ func setGateways(t *testing.T, c client.Client, claw string, uids ...string) err
 
 // A gateway acknowledges for itself: its own entry, of its own grant, and nothing else.
 func TestGatewayWritesItsOwnEntryOnly(t *testing.T) {
-	mine, myUID := gateway(t, "one")
-	theirs, theirUID := gateway(t, "two")
+	mine, myUID := gateway(t, "one", "now")
+	theirs, theirUID := gateway(t, "two", "now")
 	refused := func(what string, err error) {
 		t.Helper()
-		if !refusedBy(err, closedCage) {
-			t.Errorf("%s: got %v, want a refusal by %s", what, err, closedCage)
+		if !refusedBy(err, grantsPolicy) {
+			t.Errorf("%s: got %v, want a refusal by %s", what, err, grantsPolicy)
 		}
 	}
-	if err := setGateways(t, mine, "one", myUID); err != nil {
-		t.Errorf("its own entry: %v", err)
-	}
-	if err := setGateways(t, theirs, "two", theirUID); err != nil {
-		t.Errorf("its own entry: %v", err)
-	}
+	eventually(t, "its own entry", func() error { return setGateways(t, mine, "one", myUID) })
+	eventually(t, "its own entry", func() error { return setGateways(t, theirs, "two", theirUID) })
 	refused("a sibling's grant", setGateways(t, mine, "two", theirUID, myUID))
 	refused("another pod's entry", setGateways(t, mine, "one", "another"))
 	refused("another pod's entry beside its own", setGateways(t, mine, "one", myUID, "another"))
 
-	// The manager may leave another pod's entry there; the gateway may not take it away or change it.
-	if err := setGateways(t, as(chart.ManagerUser), "one", myUID, "former"); err != nil {
-		t.Fatal(err)
-	}
+	// The pod that was there before has spoken too: its word is not the other's to take away or to change.
+	former, formerUID := gateway(t, "one", "former")
+	eventually(t, "the former pod's entry", func() error { return setGateways(t, former, "one", myUID, formerUID) })
 	refused("taking another's entry away", setGateways(t, mine, "one", myUID))
-	if err := setGateways(t, mine, "one", "former"); err != nil {
+	if err := setGateways(t, mine, "one", formerUID); err != nil {
 		t.Errorf("taking its own entry away: %v", err)
+	}
+	// The manager takes away what a pod that is gone has said.
+	if err := setGateways(t, as(chart.ManagerUser), "one"); err != nil {
+		t.Errorf("the manager: %v", err)
 	}
 
 	// What it says of itself is small, and a name the manager can look for.
@@ -121,10 +135,6 @@ func TestGatewayWritesItsOwnEntryOnly(t *testing.T) {
 	refused("creating a grant", mine.Create(t.Context(), grant("three")))
 
 	// A token of no pod proves nothing.
-	token, err := clientset(chart.ManagerUser).CoreV1().ServiceAccounts(cage).CreateToken(t.Context(), "one-gateway", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused("a token of no pod", setGateways(t, withToken(t, token.Status.Token), "one", myUID))
+	refused("a token of no pod", setGateways(t, withToken(t, tokenFor(t, "one-gateway", nil)), "one", myUID))
 	refused("saying whose pod one is", setGateways(t, as("system:serviceaccount:"+cage+":one-gateway"), "one", myUID))
 }

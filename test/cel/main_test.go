@@ -6,11 +6,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -59,23 +58,30 @@ func run(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// prepare installs the closed cage, makes the cage acme, and waits until it is closed.
+// prepare installs the floor, makes the cages, and waits until they are closed.
 func prepare(ctx context.Context) error {
-	policies, err := chart.Render("templates/closed-cage.yaml")
-	if err != nil {
-		return err
+	for _, template := range floorTemplates {
+		objects, err := chart.Render(template)
+		if err != nil {
+			return err
+		}
+		renderedOnce = append(renderedOnce, objects...)
 	}
-	for _, obj := range append(policies, cageObjects()...) {
-		if err := k8s.Create(ctx, obj); err != nil {
+	for _, obj := range append(slices.Clone(renderedOnce), cageObjects()...) {
+		if err := k8s.Create(ctx, obj.DeepCopyObject().(client.Object)); err != nil {
 			return fmt.Errorf("create %s: %w", obj.GetName(), err)
 		}
 	}
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		probe := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: cage}}
-		probe.Spec.Ports = []corev1.ServicePort{{Port: 1}}
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: cage}}
-		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"clawstaff.dev/organization":"other"}}}`))
-		return refusedBy(as("mallory").Create(ctx, probe, client.DryRunAll), closedCage) &&
-			refusedBy(as("mallory").Patch(ctx, ns, patch, client.DryRunAll), cageLabels), nil
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := inForce(ctx)
+		if ctx.Err() == nil {
+			last = err
+		}
+		return err == nil, nil
 	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, last)
+	}
+	return nil
 }

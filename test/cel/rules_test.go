@@ -145,7 +145,8 @@ func TestCredentialRules(t *testing.T) {
 		{"no keys", credential(func(c *cred) { c.Spec.Source.Secret.Keys = map[string]string{} }), []string{"spec.source.secret.keys"}},
 		{"no Claw", credential(func(c *cred) { c.Spec.Claw.Name = "" }), []string{"spec.claw.name"}},
 		{"no owner", credential(func(c *cred) { c.Spec.Claw.Owner = "" }), []string{"spec.claw.owner"}},
-		{"delivery to the container", credential(func(c *cred) { c.Spec.Delivery = "Container" }), []string{`supported values: "Gateway"`}},
+		{"delivery to the container", credential(func(c *cred) { c.Spec.Delivery = v1alpha1.DeliveryContainer }), nil},
+		{"an unknown delivery", credential(func(c *cred) { c.Spec.Delivery = "Mail" }), []string{`supported values: "Gateway", "Container"`}},
 	})
 	revoked := func(c *cred) { c.Spec.State = v1alpha1.CredentialRevoked }
 	for _, tt := range []struct {

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,7 +16,7 @@ import (
 // With the webhook down nothing new is admitted, and what ends something still is.
 func TestRevocationNeedsNoWebhook(t *testing.T) {
 	ctx := t.Context()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "unattended", Labels: map[string]string{"webhook": "down"}}}
+	ns := cageNamespace("unattended", map[string]string{"webhook": "down"})
 	c := claw(func(c *v1alpha1.Claw) { c.Namespace = ns.Name })
 	going := claw(func(c *v1alpha1.Claw) {
 		c.Name, c.Namespace, c.Finalizers = "going", ns.Name, []string{v1alpha1.Finalizer}

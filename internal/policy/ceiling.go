@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,17 +11,22 @@ import (
 // Selects reports whether a policy is about a Claw: they share a namespace, and any part of the
 // selector names the Claw, its owner, or a team its owner is in. An empty selector selects nothing.
 func Selects(p *v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) bool {
+	if p == nil || claw == nil || p.Namespace != claw.Namespace {
+		return false
+	}
 	s := p.Spec.Selector
-	return p.Namespace == claw.Namespace && (s.All ||
+	return s.All ||
 		matchesAny(s.Claws, claw.Name) ||
 		slices.Contains(s.Owners, claw.Spec.Owner) ||
-		slices.ContainsFunc(s.Teams, func(t v1alpha1.TeamName) bool { return dir.InTeam(claw.Spec.Owner, t) }))
+		dir != nil && slices.ContainsFunc(s.Teams, func(t v1alpha1.TeamName) bool { return dir.InTeam(claw.Spec.Owner, t) })
 }
 
-// ceiling is what the policies over one Claw say, flattened, in the order of their names.
+// ceiling is what the policies over one Claw say, flattened: the organization's baseline, then the policies in
+// the order of their names.
 type ceiling struct {
-	policies    []string
+	policies    []string // those of the cage, without the baseline
 	allow, deny rules
+	require     []from[v1alpha1.PolicyRequirements]
 }
 
 type rules struct {
@@ -28,16 +34,47 @@ type rules struct {
 	channels   []from[v1alpha1.ChannelRule]
 	tools      []from[v1alpha1.ToolRule]
 	models     []from[v1alpha1.ModelRule]
+	stores     []from[v1alpha1.StoreRule]
 }
 
-// from is a rule and the policy it is from.
+// from is a rule and who says it.
 type from[T any] struct {
-	policy string
-	rule   T
+	by   source
+	rule T
 }
 
-// newCeiling flattens the policies that select the Claw.
-func newCeiling(policies []v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) ceiling {
+// source is who says a rule: a ClawPolicy, or the baseline of an organization. The two may have the same name.
+type source struct {
+	name     string
+	baseline bool
+}
+
+// policy names the source in a report. No ClawPolicy has a name with a space, so none can be taken for a baseline.
+func (s source) policy() string {
+	if s.baseline {
+		return fmt.Sprintf("baseline of ClawOrganization %q", s.name)
+	}
+	return s.name
+}
+
+// String names the source in a sentence.
+func (s source) String() string {
+	if s.baseline {
+		return "the " + s.policy()
+	}
+	return fmt.Sprintf("ClawPolicy %q", s.name)
+}
+
+// change says who could change the rule.
+func (s source) change() string {
+	if s.baseline {
+		return "have the platform change that baseline"
+	}
+	return "have security change that policy"
+}
+
+// newCeiling flattens the baseline and the policies that select the Claw.
+func newCeiling(org *v1alpha1.ClawOrganization, policies []v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) ceiling {
 	var over []*v1alpha1.ClawPolicy
 	for i := range policies {
 		if Selects(&policies[i], dir, claw) {
@@ -47,32 +84,48 @@ func newCeiling(policies []v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.C
 	slices.SortStableFunc(over, func(a, b *v1alpha1.ClawPolicy) int { return strings.Compare(a.Name, b.Name) })
 
 	var c ceiling
+	if org != nil {
+		c.narrow(source{name: org.Name, baseline: true}, org.Spec.Baseline.Deny, org.Spec.Baseline.Require)
+	}
 	for _, p := range over {
+		by := source{name: p.Name}
 		c.policies = append(c.policies, p.Name)
-		c.allow.add(p.Name, p.Spec.Allow)
-		c.deny.add(p.Name, p.Spec.Deny)
-		c.deny.tools = append(c.deny.tools, closeTools(p)...)
-		c.deny.channels = append(c.deny.channels, closeChannels(p)...)
+		c.allow.add(by, p.Spec.Allow)
+		c.narrow(by, p.Spec.Deny, p.Spec.Require)
 	}
 	return c
 }
 
-func (r *rules) add(policy string, add v1alpha1.PolicyRules) {
-	r.visibility = tag(r.visibility, policy, add.Visibility)
-	r.channels = tag(r.channels, policy, add.Channels)
-	r.tools = tag(r.tools, policy, add.Tools)
-	r.models = tag(r.models, policy, add.Models)
+// narrow adds what a source denies and requires.
+func (c *ceiling) narrow(by source, deny v1alpha1.PolicyRules, require v1alpha1.PolicyRequirements) {
+	c.deny.add(by, deny)
+	c.deny.tools = append(c.deny.tools, closeTools(by, deny)...)
+	c.deny.channels = append(c.deny.channels, closeChannels(by, deny)...)
+	c.require = append(c.require, from[v1alpha1.PolicyRequirements]{by, require})
 }
 
-// closeTools turns the channels a policy denies to everybody into denials of tools as well, so
-// that a channel that is closed cannot be read or written through a tool either.
-func closeTools(p *v1alpha1.ClawPolicy) []from[v1alpha1.ToolRule] {
+func (r *rules) add(by source, add v1alpha1.PolicyRules) {
+	r.visibility = tag(r.visibility, by, add.Visibility)
+	r.channels = tag(r.channels, by, add.Channels)
+	r.tools = tag(r.tools, by, add.Tools)
+	r.models = tag(r.models, by, add.Models)
+	r.stores = tag(r.stores, by, add.Stores)
+}
+
+// everybody reports whether a denial of channels is about whoever is there.
+func everybody(rule *v1alpha1.ChannelRule) bool {
+	return len(rule.Users) == 0 && len(rule.Correspondents.Users) == 0 && len(rule.Correspondents.Domains) == 0
+}
+
+// closeTools turns the channels that are denied to everybody into denials of tools as well, so that a
+// channel that is closed cannot be read or written through a tool either.
+func closeTools(by source, denied v1alpha1.PolicyRules) []from[v1alpha1.ToolRule] {
 	var out []from[v1alpha1.ToolRule]
-	for _, rule := range p.Spec.Deny.Channels {
-		if len(rule.Users) > 0 {
+	for _, rule := range denied.Channels {
+		if !everybody(&rule) {
 			continue
 		}
-		out = append(out, from[v1alpha1.ToolRule]{policy: p.Name, rule: v1alpha1.ToolRule{
+		out = append(out, from[v1alpha1.ToolRule]{by, v1alpha1.ToolRule{
 			Connector: rule.Connector,
 			Resources: []v1alpha1.ResourceScope{{Type: ResourceChannel, Names: rule.Channels}},
 		}})
@@ -80,14 +133,14 @@ func closeTools(p *v1alpha1.ClawPolicy) []from[v1alpha1.ToolRule] {
 	return out
 }
 
-// closeChannels turns the channels a policy denies to tools into denials of channels as well: being
+// closeChannels turns the channels that are denied to tools into denials of channels as well: being
 // reached in one is to read there, and to answer is to write.
-func closeChannels(p *v1alpha1.ClawPolicy) []from[v1alpha1.ChannelRule] {
+func closeChannels(by source, denied v1alpha1.PolicyRules) []from[v1alpha1.ChannelRule] {
 	var out []from[v1alpha1.ChannelRule]
 	deny := func(rule v1alpha1.ToolRule, channels []v1alpha1.Pattern) {
-		out = append(out, from[v1alpha1.ChannelRule]{policy: p.Name, rule: v1alpha1.ChannelRule{Connector: rule.Connector, Channels: channels}})
+		out = append(out, from[v1alpha1.ChannelRule]{by, v1alpha1.ChannelRule{Connector: rule.Connector, Channels: channels}})
 	}
-	for _, rule := range p.Spec.Deny.Tools {
+	for _, rule := range denied.Tools {
 		switch {
 		case len(rule.Actions) > 0 && !slices.ContainsFunc(rule.Actions, inChannels):
 		case len(rule.Resources) == 0:
@@ -106,9 +159,9 @@ func closeChannels(p *v1alpha1.ClawPolicy) []from[v1alpha1.ChannelRule] {
 // inChannels reports whether an entry of channels gives an action.
 func inChannels(a v1alpha1.Action) bool { return a == v1alpha1.ActionRead || a == v1alpha1.ActionWrite }
 
-func tag[T any](out []from[T], policy string, rules []T) []from[T] {
+func tag[T any](out []from[T], by source, rules []T) []from[T] {
 	for _, r := range rules {
-		out = append(out, from[T]{policy: policy, rule: r})
+		out = append(out, from[T]{by, r})
 	}
 	return out
 }

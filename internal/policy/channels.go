@@ -9,166 +9,422 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
-// channels cuts one entry of channels down. A rule is a product: its channels, each for all of its
-// users. What is granted is the union of the products, written as one entry for each set of users.
-func (n *narrowing) channels(path string, ask v1alpha1.ChannelRequest) []v1alpha1.ChannelRequest {
-	if !n.known(path, ask.Connector) {
-		return nil
-	}
-	barred := n.barredChannels(path, ask) // reported first, being the stronger reason
-	granted := n.allowedChannels(path, ask)
-	for c := range granted {
-		for u := range granted[c] {
-			granted[c][u] = granted[c][u] && !barred[c][u]
-		}
-	}
-	return channelEntries(ask, granted)
+// The kinds of name in an entry of channels.
+const (
+	kindChannel = "channel"
+	kindUser    = "user"          // a member
+	kindOutside = "correspondent" // an id of a correspondent
+	kindOpenEnd = "open end"      // the same, of those with a "*"
+	kindAddress = "address"       // the same, by the domain of those that are mail addresses
+	kindDomain  = "domain"        // a domain of correspondents
+)
+
+// channelAsk is one entry of channels: who is asked for are its users, then the ids and then the domains of
+// its correspondents.
+type channelAsk struct {
+	v1alpha1.ChannelRequest
+	path             string
+	channels, people region
+	outside, domains int // where the correspondents begin among the people, and where their domains do
+	persons          int
 }
 
-// pairs has a place for each channel of an entry, and in it for each of its users.
-func pairs(ask v1alpha1.ChannelRequest) [][]bool {
-	out := make([][]bool, len(ask.Channels))
-	for c := range out {
-		out[c] = make([]bool, len(ask.Users))
+// channelSpaces hold the channels and the people of all entries at one connector.
+type channelSpaces struct{ channels, people space }
+
+// placeChannels gives each entry its place.
+func (n *narrowing) placeChannels() {
+	n.channelSpaces = map[v1alpha1.ConnectorName]*channelSpaces{}
+	for i, ask := range n.Claw.Spec.Channels {
+		s := n.channelSpaces[ask.Connector]
+		if s == nil {
+			s = &channelSpaces{}
+			n.channelSpaces[ask.Connector] = s
+		}
+		e := channelAsk{ChannelRequest: ask, path: fmt.Sprintf("spec.channels[%d]", i)}
+		e.outside = len(ask.Users)
+		e.domains = e.outside + len(ask.Correspondents.Users)
+		e.persons = e.domains + len(ask.Correspondents.Domains)
+		e.channels, e.people = s.channels.take(len(ask.Channels)), s.people.take(e.persons)
+		for c, p := range ask.Channels {
+			s.channels.add(e.channels, kindChannel, p, c)
+		}
+		for u, p := range ask.Users {
+			s.people.add(e.people, kindUser, p, u)
+		}
+		for u, p := range ask.Correspondents.Users {
+			placeOutsider(&s.people, e.people, p, e.outside+u)
+		}
+		for d, domain := range ask.Correspondents.Domains {
+			s.people.put(e.people, kindDomain, name{text: string(domain), place: e.domains + d}, isDomain(domain))
+		}
+		n.channelAsks = append(n.channelAsks, e)
+	}
+}
+
+// placeOutsider gives an id of correspondents its places: by its text, and by what it has to do with domains.
+func placeOutsider(people *space, r region, p v1alpha1.Pattern, i int) {
+	people.add(r, kindOutside, p, i)
+	text, prefix, ok := split(p)
+	if domain, address := mailDomain(text); prefix {
+		people.put(r, kindOpenEnd, name{place: i}, ok)
+	} else if address {
+		people.put(r, kindAddress, name{text: domain, place: i}, ok)
+	}
+}
+
+// channelCover is what a rule covers, or a denial overlaps, of all entries at its connector.
+type channelCover struct {
+	from[v1alpha1.ChannelRule]
+	channels, people set
+}
+
+// channelAllows looks up what the rules cover at a connector.
+func (n *narrowing) channelAllows(connector v1alpha1.ConnectorName) []channelCover {
+	s := n.channelSpaces[connector]
+	return lookUp(&n.channelAllow, connector, n.ceiling.allow.channels, channelConnector, func(r from[v1alpha1.ChannelRule]) channelCover {
+		return channelCover{r, s.channels.covered(nil, kindChannel, r.rule.Channels), s.coveredPeople(&r.rule)}
+	})
+}
+
+// channelDenials looks up what the denials overlap at a connector.
+func (n *narrowing) channelDenials(connector v1alpha1.ConnectorName) []channelCover {
+	s := n.channelSpaces[connector]
+	return lookUp(&n.channelDeny, connector, n.ceiling.deny.channels, channelConnector, func(r from[v1alpha1.ChannelRule]) channelCover {
+		return channelCover{r, s.deniedChannels(&r.rule), s.deniedPeople(&r.rule)}
+	})
+}
+
+func channelConnector(r *v1alpha1.ChannelRule) v1alpha1.ConnectorName { return r.Connector }
+
+// coveredPeople finds whom a rule allows. A domain holds the addresses in it, and everybody holds every domain.
+func (s *channelSpaces) coveredPeople(rule *v1alpha1.ChannelRule) set {
+	out := s.people.covered(nil, kindUser, rule.Users)
+	out = s.people.covered(out, kindOutside, rule.Correspondents.Users)
+	if slices.Contains(rule.Correspondents.Users, v1alpha1.Wildcard) {
+		out = s.people.covered(out, kindDomain, []v1alpha1.Pattern{v1alpha1.Wildcard})
+	}
+	for _, d := range rule.Correspondents.Domains {
+		if !isDomain(d) {
+			continue
+		}
+		exact := []v1alpha1.Pattern{v1alpha1.Pattern(d)}
+		out = s.people.covered(out, kindDomain, exact)
+		out = s.people.covered(out, kindAddress, exact)
 	}
 	return out
 }
 
-// barredChannels tells which pairs are barred, whatever is allowed, and reports them.
-func (n *narrowing) barredChannels(path string, ask v1alpha1.ChannelRequest) [][]bool {
-	barred := pairs(ask)
-	for c, channel := range ask.Channels {
-		if n.Claw.Spec.Visibility == v1alpha1.VisibilityPrivate && !direct(ask.Connector, channel) {
-			n.report(at(path, "channels", c), v1alpha1.WithheldVisibility, "", beyondPrivate(ask.Connector, channel))
-			for u := range barred[c] {
-				barred[c][u] = true
-			}
+func (s *channelSpaces) deniedChannels(rule *v1alpha1.ChannelRule) set {
+	if len(rule.Channels) == 0 {
+		return s.channels.all(nil, kindChannel)
+	}
+	return s.channels.overlapped(nil, kindChannel, rule.Channels)
+}
+
+// deniedPeople finds whom a denial is about. Users are denied as what they are and as correspondents.
+func (s *channelSpaces) deniedPeople(rule *v1alpha1.ChannelRule) set {
+	var out set
+	if everybody(rule) {
+		for _, kind := range []string{kindUser, kindOutside, kindDomain} {
+			out = s.people.all(out, kind)
+		}
+		return out
+	}
+	out = s.people.overlapped(out, kindUser, rule.Users)
+	for _, ids := range [][]v1alpha1.Pattern{rule.Users, rule.Correspondents.Users} {
+		out = s.people.overlapped(out, kindOutside, ids)
+		for _, p := range ids {
+			out = s.deniedInDomains(out, p)
 		}
 	}
-	for _, d := range n.ceiling.deny.channels {
-		if d.rule.Connector != ask.Connector {
+	for _, d := range rule.Correspondents.Domains {
+		out = s.people.all(out, kindOpenEnd) // before an "@" anything can stand, so each reaches into each domain
+		if !isDomain(d) {
+			out = s.people.all(s.people.all(out, kindDomain), kindOutside)
 			continue
 		}
-		channels, users := overlappedBy(ask.Channels, d.rule.Channels), overlappedBy(ask.Users, d.rule.Users)
-		for c, hit := range channels {
-			if hit {
-				mark(barred[c], users)
-			}
+		exact := []v1alpha1.Pattern{v1alpha1.Pattern(d)}
+		out = s.people.overlapped(out, kindDomain, exact)
+		out = s.people.overlapped(out, kindAddress, exact)
+	}
+	return out
+}
+
+// deniedInDomains finds the domains in which a denied id is.
+func (s *channelSpaces) deniedInDomains(out set, denied v1alpha1.Pattern) set {
+	text, prefix, ok := split(denied)
+	if prefix || !ok {
+		return s.people.all(out, kindDomain)
+	}
+	if domain, address := mailDomain(text); address {
+		return s.people.overlapped(out, kindDomain, []v1alpha1.Pattern{v1alpha1.Pattern(domain)})
+	}
+	return out
+}
+
+// channels cuts one entry of channels down. A rule is a product: its channels, each for all of its people.
+// What is granted is the union of the products, written as one entry for each set of people.
+func (n *narrowing) channels(ask *channelAsk) []v1alpha1.ChannelRequest {
+	if !n.known(ask.path, ask.Connector) {
+		return nil
+	}
+	told := &channelTold{channels: newSet(len(ask.Channels)), people: newSet(ask.persons)}
+	barred := n.barredChannels(ask, told) // reported first, being the stronger reason
+	granted := n.allowedChannels(ask, told)
+	for c := range granted {
+		granted[c] = granted[c].without(barred[c])
+	}
+	if n.large {
+		return nil
+	}
+	return channelEntries(ask, granted)
+}
+
+// channelTold is of what a reader of the reports knows already that it is withheld.
+type channelTold struct{ channels, people set }
+
+// rows has a set of people for each channel of an entry.
+func rows(ask *channelAsk) []set {
+	out := make([]set, len(ask.Channels))
+	for c := range out {
+		out[c] = newSet(ask.persons)
+	}
+	return out
+}
+
+// barredChannels tells who is barred from which channel, whatever is allowed, and reports it.
+func (n *narrowing) barredChannels(ask *channelAsk, told *channelTold) []set {
+	barred := rows(ask)
+	if n.Claw.Spec.Visibility == v1alpha1.VisibilityPrivate {
+		n.beyondPrivate(ask, told, barred)
+	}
+	for _, d := range n.channelDenials(ask.Connector) {
+		channels, people := ask.channels.of(d.channels), ask.people.of(d.people)
+		if channels.empty() || people.empty() {
+			continue
 		}
-		if slices.Contains(channels, true) && slices.Contains(users, true) {
-			n.deniedChannels(path, ask, d, channels, users)
-		}
+		channels.each(func(c int) bool {
+			barred[c].or(people)
+			return true
+		})
+		n.deniedChannels(ask, told, &d, channels, people)
 	}
 	return barred
 }
 
+// beyondPrivate bars everybody from channels that others than the owner read, and outsiders from all.
+func (n *narrowing) beyondPrivate(ask *channelAsk, told *channelTold, barred []set) {
+	for c, channel := range ask.Channels {
+		if !direct(ask.Connector, channel) {
+			n.report(at(ask.path, "channels", c), v1alpha1.WithheldVisibility, "", notDirect(ask.Connector, channel))
+			told.channels.add(c)
+			for p := range ask.persons {
+				barred[c].add(p)
+			}
+		}
+		for p := ask.outside; p < ask.persons; p++ {
+			barred[c].add(p)
+		}
+	}
+	if ask.outside == ask.persons {
+		return
+	}
+	for p := ask.outside; p < ask.persons; p++ {
+		told.people.add(p)
+	}
+	n.report(ask.path+".correspondents", v1alpha1.WithheldVisibility, "",
+		"asked for correspondents; a Private Claw speaks with its owner only, so it may have none: leave them out, or ask for visibility Team")
+}
+
 // deniedChannels reports what one denial takes, by the list the denial names.
-func (n *narrowing) deniedChannels(path string, ask v1alpha1.ChannelRequest, d from[v1alpha1.ChannelRule], channels, users []bool) {
+func (n *narrowing) deniedChannels(ask *channelAsk, told *channelTold, d *channelCover, channels, people set) {
 	switch {
 	case len(d.rule.Channels) > 0:
-		for c, hit := range channels {
-			if hit && !n.full() {
-				n.denied(at(path, "channels", c), d.policy, fmt.Sprintf("%s channel %q", ask.Connector, ask.Channels[c]))
-			}
-		}
-	case len(d.rule.Users) > 0:
-		for u, hit := range users {
-			if hit && !n.full() {
-				n.denied(at(path, "users", u), d.policy, fmt.Sprintf("%s user %q", ask.Connector, ask.Users[u]))
-			}
-		}
+		channels.without(told.channels).each(func(c int) bool {
+			told.channels.add(c)
+			n.denied(at(ask.path, "channels", c), d.by, fmt.Sprintf("%s channel %q", ask.Connector, ask.Channels[c]))
+			return !n.full()
+		})
+	case !everybody(&d.rule):
+		people.without(told.people).each(func(p int) bool {
+			told.people.add(p)
+			n.denied(ask.personPath(p), d.by, ask.person(p))
+			return !n.full()
+		})
 	default:
-		n.denied(path, d.policy, fmt.Sprintf("channels of %s", ask.Connector))
+		n.denied(ask.path, d.by, fmt.Sprintf("channels of %s", ask.Connector))
 	}
 }
 
-// allowedChannels tells which pairs the rules allow, and reports what none does.
-func (n *narrowing) allowedChannels(path string, ask v1alpha1.ChannelRequest) [][]bool {
-	allowed := pairs(ask)
-	anyChannel, anyUser := make([]bool, len(ask.Channels)), make([]bool, len(ask.Users))
-	var channelOffer, userOffer offer
-	for _, a := range n.ceiling.allow.channels {
-		if a.rule.Connector != ask.Connector {
-			continue
-		}
-		channels, users := coveredBy(ask.Channels, a.rule.Channels), coveredBy(ask.Users, a.rule.Users)
-		for c, covered := range channels {
-			if covered {
-				mark(allowed[c], users)
-			}
-		}
-		mark(anyChannel, channels)
-		mark(anyUser, users)
-		channelOffer.addPatterns(a.policy, a.rule.Channels)
-		userOffer.addPatterns(a.policy, a.rule.Users)
+// personPath is where one of the people stands.
+func (a *channelAsk) personPath(p int) string {
+	switch {
+	case p < a.outside:
+		return at(a.path, "users", p)
+	case p < a.domains:
+		return at(a.path, "correspondents.users", p-a.outside)
+	default:
+		return at(a.path, "correspondents.domains", p-a.domains)
 	}
-	for c, covered := range anyChannel {
-		if !covered && !n.full() {
-			n.notAllowed(at(path, "channels", c), fmt.Sprintf("%s channel %q", ask.Connector, ask.Channels[c]),
-				fmt.Sprintf("%s channels", ask.Connector), channelOffer)
-		}
+}
+
+// person names one of the people.
+func (a *channelAsk) person(p int) string {
+	switch {
+	case p < a.outside:
+		return fmt.Sprintf("%s user %q", a.Connector, a.Users[p])
+	case p < a.domains:
+		return fmt.Sprintf("%s correspondent %q", a.Connector, a.Correspondents.Users[p-a.outside])
+	default:
+		return fmt.Sprintf("%s correspondents of domain %q", a.Connector, a.Correspondents.Domains[p-a.domains])
 	}
-	for u, covered := range anyUser {
-		if !covered && !n.full() {
-			n.notAllowed(at(path, "users", u), fmt.Sprintf("%s user %q", ask.Connector, ask.Users[u]),
-				fmt.Sprintf("%s users", ask.Connector), userOffer)
-		}
+}
+
+// allowedChannels tells who is allowed in which channel, and reports who or what no rule allows.
+func (n *narrowing) allowedChannels(ask *channelAsk, told *channelTold) []set {
+	allowed := rows(ask)
+	anywhere, someone := newSet(ask.persons), newSet(len(ask.Channels))
+	for _, a := range n.channelAllows(ask.Connector) {
+		channels, people := ask.channels.of(a.channels), ask.people.of(a.people)
+		someone.or(channels)
+		anywhere.or(people)
+		channels.each(func(c int) bool {
+			allowed[c].or(people)
+			return true
+		})
 	}
-	for c, covered := range anyChannel {
-		if covered && !n.full() {
-			n.notTogether(path, ask, c, anyUser, allowed[c])
+	n.notAllowedChannels(ask, told, someone, anywhere)
+	for c := range ask.Channels {
+		if someone.has(c) && !told.channels.has(c) && !n.full() {
+			n.notTogether(ask, c, anywhere.without(allowed[c]))
 		}
 	}
 	return allowed
 }
 
-// notTogether reports users who are allowed, but not in this channel.
-func (n *narrowing) notTogether(path string, ask v1alpha1.ChannelRequest, c int, anyUser, here []bool) {
-	var missing []v1alpha1.Pattern
-	for u := range ask.Users {
-		if anyUser[u] && !here[u] {
-			missing = append(missing, ask.Users[u])
+// notAllowedChannels reports the channels and the people that no rule allows at all.
+func (n *narrowing) notAllowedChannels(ask *channelAsk, told *channelTold, someone, anywhere set) {
+	for c, channel := range ask.Channels {
+		if !someone.has(c) && !told.channels.has(c) && !n.full() {
+			kind := fmt.Sprintf("%s channels", ask.Connector)
+			n.notAllowed(at(ask.path, "channels", c), fmt.Sprintf("%s channel %q", ask.Connector, channel), kind,
+				n.offered(kind, func(o *offer) {
+					n.offerChannels(o, ask.Connector, func(r *v1alpha1.ChannelRule) []v1alpha1.Pattern { return r.Channels })
+				}))
 		}
 	}
-	if len(missing) == 0 {
+	for p := range ask.persons {
+		if !anywhere.has(p) && !told.people.has(p) && !n.full() {
+			kind, of := ask.sort(p)
+			n.notAllowed(ask.personPath(p), ask.person(p), kind, n.offered(kind, func(o *offer) { n.offerChannels(o, ask.Connector, of) }))
+		}
+	}
+}
+
+// sort says what one of the people is one of, and which of a rule's lists may name such.
+func (a *channelAsk) sort(p int) (kind string, of func(*v1alpha1.ChannelRule) []v1alpha1.Pattern) {
+	if p < a.outside {
+		return fmt.Sprintf("%s users", a.Connector), func(r *v1alpha1.ChannelRule) []v1alpha1.Pattern { return r.Users }
+	}
+	return fmt.Sprintf("%s correspondents", a.Connector), outsiders
+}
+
+// outsiders lists the correspondents of a rule.
+func outsiders(r *v1alpha1.ChannelRule) []v1alpha1.Pattern {
+	out := slices.Clone(r.Correspondents.Users)
+	for _, d := range r.Correspondents.Domains {
+		out = append(out, v1alpha1.Pattern(d))
+	}
+	return out
+}
+
+// offerChannels adds what the rules at a connector have in a list.
+func (n *narrowing) offerChannels(o *offer, connector v1alpha1.ConnectorName, of func(*v1alpha1.ChannelRule) []v1alpha1.Pattern) {
+	for i := range n.ceiling.allow.channels {
+		if a := &n.ceiling.allow.channels[i]; a.rule.Connector == connector {
+			o.addPatterns(a.by, of(&a.rule))
+		}
+	}
+}
+
+// notTogether reports people who are allowed, but not in this channel.
+func (n *narrowing) notTogether(ask *channelAsk, c int, missing set) {
+	var names []string
+	missing.each(func(p int) bool {
+		switch {
+		case p < ask.outside:
+			names = append(names, string(ask.Users[p]))
+		case p < ask.domains:
+			names = append(names, string(ask.Correspondents.Users[p-ask.outside]))
+		default:
+			names = append(names, string(ask.Correspondents.Domains[p-ask.domains]))
+		}
+		return true
+	})
+	if len(names) == 0 {
 		return
 	}
 	var allowed offer
-	for _, a := range n.ceiling.allow.channels {
-		if a.rule.Connector == ask.Connector && coveredBy(ask.Channels[c:c+1], a.rule.Channels)[0] {
-			allowed.addPatterns(a.policy, a.rule.Users)
+	for _, a := range n.channelAllows(ask.Connector) {
+		if ask.channels.of(a.channels).has(c) {
+			allowed.addPatterns(a.by, a.rule.Users)
+			allowed.addPatterns(a.by, outsiders(&a.rule))
 		}
 	}
-	n.notAllowed(at(path, "channels", c), fmt.Sprintf("%s channel %q for users %s", ask.Connector, ask.Channels[c], list(missing)),
-		"users in this channel", allowed)
+	n.notAllowed(at(ask.path, "channels", c), fmt.Sprintf("%s channel %q for users %s", ask.Connector, ask.Channels[c], list(names)),
+		"users in this channel", &allowed)
 }
 
-// channelEntries writes the granted pairs as entries: the channels that have the same users share one.
-func channelEntries(ask v1alpha1.ChannelRequest, granted [][]bool) []v1alpha1.ChannelRequest {
-	byUsers := map[string]*v1alpha1.ChannelRequest{}
-	for c, users := range granted {
-		if !slices.Contains(users, true) {
+// channelEntries writes what is granted as entries: the channels that have the same people share one.
+func channelEntries(ask *channelAsk, granted []set) []v1alpha1.ChannelRequest {
+	byPeople := map[string]*v1alpha1.ChannelRequest{}
+	for c, people := range granted {
+		if people.empty() {
 			continue
 		}
-		entry := byUsers[bits(users)]
+		entry := byPeople[people.key()]
 		if entry == nil {
-			entry = &v1alpha1.ChannelRequest{Credential: ask.Credential}
-			entry.Connector = ask.Connector
-			entry.Users = pick(ask.Users, users)
-			byUsers[bits(users)] = entry
+			entry = ask.entry(people)
+			byPeople[people.key()] = entry
 		}
 		entry.Channels = append(entry.Channels, ask.Channels[c])
 	}
 	var out []v1alpha1.ChannelRequest
-	for _, entry := range byUsers {
-		slices.Sort(entry.Channels)
-		entry.Channels = slices.Compact(entry.Channels)
+	for _, entry := range byPeople {
+		entry.Channels = tidy(entry.Channels)
 		out = append(out, *entry)
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.ChannelRequest) int {
-		return cmp.Or(slices.Compare(a.Channels, b.Channels), slices.Compare(a.Users, b.Users))
+		return cmp.Or(slices.Compare(a.Channels, b.Channels), slices.Compare(a.Users, b.Users),
+			slices.Compare(a.Correspondents.Users, b.Correspondents.Users), slices.Compare(a.Correspondents.Domains, b.Correspondents.Domains))
 	})
 	return out
+}
+
+// entry is one with some of the people, and no channel yet.
+func (a *channelAsk) entry(people set) *v1alpha1.ChannelRequest {
+	out := &v1alpha1.ChannelRequest{Credential: a.Credential}
+	out.Connector = a.Connector
+	people.each(func(p int) bool {
+		switch {
+		case p < a.outside:
+			out.Users = append(out.Users, a.Users[p])
+		case p < a.domains:
+			out.Correspondents.Users = append(out.Correspondents.Users, a.Correspondents.Users[p-a.outside])
+		default:
+			out.Correspondents.Domains = append(out.Correspondents.Domains, a.Correspondents.Domains[p-a.domains])
+		}
+		return true
+	})
+	out.Users, out.Correspondents.Users, out.Correspondents.Domains = tidy(out.Users), tidy(out.Correspondents.Users), tidy(out.Correspondents.Domains)
+	return out
+}
+
+// tidy puts texts in order, each once.
+func tidy[T ~string](texts []T) []T {
+	slices.Sort(texts)
+	return slices.Compact(texts)
 }
 
 // directPrefix is how the id of a conversation between the Claw and one person begins. A connector that
@@ -182,7 +438,7 @@ func direct(connector v1alpha1.ConnectorName, channel v1alpha1.Pattern) bool {
 	return ok && strings.HasPrefix(string(channel), prefix) && !strings.HasSuffix(string(channel), string(v1alpha1.Wildcard))
 }
 
-func beyondPrivate(connector v1alpha1.ConnectorName, channel v1alpha1.Pattern) string {
+func notDirect(connector v1alpha1.ConnectorName, channel v1alpha1.Pattern) string {
 	allowed := "no channel of this connector"
 	if prefix, ok := directPrefix[connector]; ok {
 		allowed = fmt.Sprintf("its owner's direct messages, by their exact id, which begins with %q", prefix)
@@ -190,5 +446,3 @@ func beyondPrivate(connector v1alpha1.ConnectorName, channel v1alpha1.Pattern) s
 	return fmt.Sprintf("asked for %s channel %q; a Private Claw speaks with its owner only, so it may have %s: ask for that, or for visibility Team",
 		connector, channel, allowed)
 }
-
-func at(path, list string, i int) string { return fmt.Sprintf("%s.%s[%d]", path, list, i) }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
@@ -73,32 +75,55 @@ func Compile(in Input) Result {
 	}
 	spec := &in.Claw.Spec
 	dir := directoryOf(in)
-	n := &narrowing{Input: in, dir: dir, ceiling: newCeiling(in.Policies, dir, in.Claw)}
+	n := &narrowing{Input: in, dir: dir, ceiling: newCeiling(in.Organization, in.Policies, dir, in.Claw)}
 
-	grant := v1alpha1.ClawGrantSpec{
-		ClawUID:    string(in.Claw.UID),
-		State:      grantState(in),
-		Visibility: spec.Visibility,
-	}
+	grant := v1alpha1.ClawGrantSpec{ClawUID: string(in.Claw.UID), Visibility: spec.Visibility}
 	grant.AgentPort, grant.AgentPath = agentAddress(spec)
-	if grant.State == v1alpha1.GrantRevoked {
+	if spec.State == v1alpha1.ClawRevoked {
 		// Nothing is asked any more, so nothing is given and nothing withheld.
+		grant.State = v1alpha1.GrantRevoked
 		grant.Hash = Hash(&grant)
-		return Result{Grant: grant, OwnerPresent: n.owner()}
+		return Result{Grant: grant, OwnerPresent: n.owner(), RuntimeAllowed: n.runtime()}
 	}
 
 	// Everything is judged even when one part bars all of it, so that one look shows all there is to mend.
-	present, visible := n.owner(), n.visibility()
+	result := Result{OwnerPresent: n.owner()}
+	visible := n.visibility()
+	grant.Schedules, grant.ExpiresAt, grant.Limits = n.schedules(), n.expiry(), n.ceiling.limits()
+	result.RuntimeAllowed = n.runtime()
 	grant.Channels, grant.Tools, grant.Models = n.entries()
 	grant.Audience = n.audience(grant.Channels)
-	if !present || !visible {
+	if !result.OwnerPresent || !visible || !result.RuntimeAllowed {
 		grant.Channels, grant.Tools, grant.Models, grant.Audience = nil, nil, nil, nil
+		n.large = false
 	}
 	grant.Credentials = n.credentials(&grant)
 	n.fit(&grant)
+	result.Expired = n.expired(grant.ExpiresAt)
+	grant.State = grantState(in, result.Expired)
 	grant.Withheld = n.withheld()
 	grant.Hash = Hash(&grant)
-	return Result{Grant: grant, Withheld: slices.Clone(grant.Withheld), OwnerPresent: present, RuntimeAllowed: true}
+	result.Grant, result.Withheld, result.Next = grant, slices.Clone(grant.Withheld), n.next
+	return result
+}
+
+// expired reports whether the Claw's time is over. At no time at all, whatever has an end is over.
+func (n *narrowing) expired(end *metav1.Time) bool {
+	if end == nil {
+		return false
+	}
+	if n.Now.IsZero() || !n.Now.Before(end.Time) {
+		return true
+	}
+	n.changesAt(end.Time)
+	return false
+}
+
+// changesAt notes that the result changes by itself at a time.
+func (n *narrowing) changesAt(t time.Time) {
+	if n.next.IsZero() || t.Before(n.next) {
+		n.next = t
+	}
 }
 
 func directoryOf(in Input) *Directory {
@@ -108,12 +133,10 @@ func directoryOf(in Input) *Directory {
 	return NewDirectory(in.Organization)
 }
 
-// grantState is Revoked for a revoked Claw, and Stopped where the organization is.
-func grantState(in Input) v1alpha1.GrantState {
+// grantState is Stopped where the organization is, and when the Claw's time is over.
+func grantState(in Input, expired bool) v1alpha1.GrantState {
 	switch {
-	case in.Claw.Spec.State == v1alpha1.ClawRevoked:
-		return v1alpha1.GrantRevoked
-	case in.Organization == nil || in.Organization.Spec.State == v1alpha1.OrganizationStopped:
+	case expired || in.Organization == nil || in.Organization.Spec.State == v1alpha1.OrganizationStopped:
 		return v1alpha1.GrantStopped
 	default:
 		return v1alpha1.GrantActive
@@ -139,6 +162,23 @@ type narrowing struct {
 	dir     *Directory
 	ceiling ceiling
 	reports []v1alpha1.Withheld
+	told    map[string]bool // the paths of reports
+	offers  map[string]*offer
+	misfit  map[int]*misfit // of a credential, by its place; nil where it fits
+	next    time.Time
+
+	// size is how many bytes the entries that are granted need at least; large, that no grant holds them.
+	size  int
+	large bool
+
+	channelAsks               []channelAsk
+	toolAsks                  []toolAsk
+	modelAsks                 []modelAsk
+	channelSpaces             map[v1alpha1.ConnectorName]*channelSpaces
+	toolSpaces, modelSpaces   map[v1alpha1.ConnectorName]*space
+	channelAllow, channelDeny lookup[channelCover]
+	toolAllow, toolDeny       lookup[toolCover]
+	modelAllow, modelDeny     lookup[modelCover]
 }
 
 // owner judges whether the owner is of the organization and of every team of the Claw.
@@ -173,7 +213,7 @@ func (n *narrowing) visibility() bool {
 	what := fmt.Sprintf("visibility %s", asked)
 	for _, d := range n.ceiling.deny.visibility {
 		if d.rule == asked {
-			n.denied("spec.visibility", d.policy, what)
+			n.denied("spec.visibility", d.by, what)
 			return false
 		}
 	}
@@ -182,29 +222,41 @@ func (n *narrowing) visibility() bool {
 		if a.rule == asked {
 			return true
 		}
-		allowed.add(a.policy, string(a.rule))
+		allowed.add(a.by, string(a.rule))
 	}
-	n.notAllowed("spec.visibility", what, "visibility", allowed)
+	n.notAllowed("spec.visibility", what, "visibility", &allowed)
 	return false
 }
 
 // entries judges every entry of channels, tools and models.
 func (n *narrowing) entries() (channels []v1alpha1.ChannelRequest, tools []v1alpha1.ToolRequest, models []v1alpha1.ModelRequest) {
-	for i, ask := range n.Claw.Spec.Channels {
-		path := fmt.Sprintf("spec.channels[%d]", i)
-		if granted := n.channels(path, ask); n.usable(path, ask.Connector, ask.Credential) {
+	n.placeChannels()
+	n.placeTools()
+	n.placeModels()
+	for i := range n.channelAsks {
+		ask := &n.channelAsks[i]
+		if granted := n.channels(ask); n.usable(ask.path, ask.Connector, ask.Credential) {
 			channels = append(channels, granted...)
+			for k := range granted {
+				n.weigh(granted[k].Channels, granted[k].Users, granted[k].Correspondents.Users)
+			}
 		}
 	}
-	for i, ask := range n.Claw.Spec.Tools {
-		path := fmt.Sprintf("spec.tools[%d]", i)
-		if granted := n.tools(path, ask); n.usable(path, ask.Connector, ask.Credential) {
+	for i := range n.toolAsks {
+		ask := &n.toolAsks[i]
+		if granted := n.tools(ask); n.usable(ask.path, ask.Connector, ask.Credential) {
 			tools = append(tools, granted...)
+			for k := range granted {
+				for _, scope := range granted[k].Resources {
+					n.weigh(scope.Names)
+				}
+				n.weigh()
+			}
 		}
 	}
-	for i, ask := range n.Claw.Spec.Models {
-		path := fmt.Sprintf("spec.models[%d]", i)
-		if granted := n.models(path, ask); n.usable(path, ask.Connector, ask.Credential) {
+	for i := range n.modelAsks {
+		ask := &n.modelAsks[i]
+		if granted := n.models(ask); n.usable(ask.path, ask.Connector, ask.Credential) {
 			models = append(models, granted...)
 		}
 	}
@@ -215,18 +267,49 @@ func (n *narrowing) entries() (channels []v1alpha1.ChannelRequest, tools []v1alp
 // one before it, which may give more, would stay in force.
 const maxGrant = 768 << 10
 
+// leastEntry is less than any entry of a grant, and any scope of resources in one, needs beside its names.
+const leastEntry = 20
+
+// weigh counts what entries need at least: rules that overlap can make very many of one that is asked for.
+func (n *narrowing) weigh(names ...[]v1alpha1.Pattern) {
+	n.size += leastEntry
+	for _, list := range names {
+		for _, p := range list {
+			n.size += len(p) + len(`"",`)
+		}
+	}
+	n.large = n.large || n.size > maxGrant
+}
+
 // fit takes everything from a grant that is too large. It is the one place where fewer rules can give more.
 func (n *narrowing) fit(grant *v1alpha1.ClawGrantSpec) {
-	data, err := json.Marshal(grant)
-	if err == nil && len(data) <= maxGrant {
-		return
+	size := n.size
+	if !n.large {
+		data, err := json.Marshal(grant)
+		if err == nil && len(data) <= maxGrant {
+			return
+		}
+		size = len(data)
 	}
-	grant.Channels, grant.Tools, grant.Models, grant.Audience, grant.Credentials = nil, nil, nil, nil, nil
+	grant.Channels, grant.Tools, grant.Models, grant.Audience, grant.Credentials, grant.Schedules = nil, nil, nil, nil, nil, nil
 	n.reports = slices.Insert(n.reports, 0, v1alpha1.Withheld{
 		Path: "spec", Reason: v1alpha1.WithheldNotAllowed,
-		Message: fmt.Sprintf("what is asked and allowed is too large for a grant (%d KiB, at most %d): ask for less, by patterns that end in *, or have security write fewer rules that overlap",
-			len(data)>>10, maxGrant>>10),
+		Message: fmt.Sprintf("what is asked and allowed is too large for a grant (%d KiB, at most %d): ask for less, by patterns that end in * or a visibility that admits fewer, or have security write fewer rules that overlap",
+			size>>10, maxGrant>>10),
 	})
+}
+
+// offered gathers what policies allow, once for each question.
+func (n *narrowing) offered(question string, gather func(*offer)) *offer {
+	if found := n.offers[question]; found != nil {
+		return found
+	}
+	if n.offers == nil {
+		n.offers = map[string]*offer{}
+	}
+	n.offers[question] = &offer{}
+	gather(n.offers[question])
+	return n.offers[question]
 }
 
 // known judges whether the catalogue has the connector of an entry.
@@ -244,13 +327,44 @@ func (n *narrowing) usable(path string, connector v1alpha1.ConnectorName, name v
 	if n.SkipCredentials {
 		return true
 	}
-	if slices.ContainsFunc(n.Credentials, func(c UsableCredential) bool { return c.Name == name && c.Connector == connector }) {
-		return true
+	path += ".credential"
+	found := false
+	for i := range n.Credentials {
+		if c := &n.Credentials[i]; c.Name == name && c.Connector == connector {
+			found = true
+			if m := n.misfitOf(i); m != nil {
+				n.report(path, m.reason, m.policy, fmt.Sprintf("ClawCredential %q: %s", name, m.message))
+				return false
+			}
+		}
 	}
-	n.report(path+".credential", v1alpha1.WithheldCredential, "",
-		fmt.Sprintf("ClawCredential %q is not usable by this Claw with %s: it must exist, be Active and Ready, and have spec.connector %s, spec.claw.name %q and spec.claw.owner %q",
-			name, connector, connector, n.Claw.Name, n.Claw.Spec.Owner))
-	return false
+	if !found {
+		n.report(path, v1alpha1.WithheldCredential, "",
+			fmt.Sprintf("ClawCredential %q is not usable by this Claw with %s: it must exist, be Active and Ready, and have spec.connector %s, spec.claw.name %q and spec.claw.owner %q",
+				name, connector, connector, n.Claw.Name, n.Claw.Spec.Owner))
+	}
+	return found
+}
+
+// misfitOf says why policies do not let a credential be used; nil if they do.
+func (n *narrowing) misfitOf(i int) *misfit {
+	if m, ok := n.misfit[i]; ok {
+		return m
+	}
+	if n.misfit == nil {
+		n.misfit = map[int]*misfit{}
+	}
+	c := &n.Credentials[i]
+	k := key{source: &c.Source, delivery: c.Delivery, rotatedAt: c.RotatedAt, claw: n.Claw.Name}
+	if found := n.ceiling.misfits(k, n.Now); len(found) > 0 {
+		n.misfit[i] = &found[0]
+		return &found[0]
+	}
+	n.misfit[i] = nil
+	if _, days, ok := n.ceiling.maxAge(); ok {
+		n.changesAt(after(c.RotatedAt, days))
+	}
+	return nil
 }
 
 // audience lists whom the visibility admits at every connector the Claw is reached through.
@@ -265,7 +379,7 @@ func (n *narrowing) audience(channels []v1alpha1.ChannelRequest) []v1alpha1.Gran
 	for _, connector := range slices.Compact(connectors) {
 		principals, contested := n.dir.audience(&n.Claw.Spec, connector)
 		out = append(out, v1alpha1.GrantAudience{Connector: connector, Principals: principals})
-		for _, c := range contested {
+		for _, c := range contested[:min(len(contested), maxListed)] { // no more than a message holds
 			messages = append(messages, c.message(connector))
 		}
 	}

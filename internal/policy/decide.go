@@ -3,8 +3,10 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/schedule"
 )
 
 // The types of resource that entries of channels and of models are about.
@@ -15,12 +17,19 @@ const (
 	ResourceModel = "model"
 )
 
-// RuleDefault is the rule of a verdict that no entry of the grant decided: deny.
-const RuleDefault = "default"
+// The rules of a verdict that no entry of the grant decided: deny.
+const (
+	// RuleDefault is that nothing allows it.
+	RuleDefault = "default"
+	// RuleSchedule is that a schedule is not open.
+	RuleSchedule = "schedule"
+	// RuleExpiry is that the grant's time is over.
+	RuleExpiry = "expiry"
+)
 
 // DecideCall judges a call of the agent. What no entry of the grant allows is denied.
 func DecideCall(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
-	if v, ok := inForce(grant); !ok {
+	if v, ok := inForce(grant, call.At); !ok {
 		return v
 	}
 	if call.Connector == "" || slices.ContainsFunc(call.Resources, func(r Resource) bool { return r.Type == "" || r.Name == "" }) {
@@ -33,7 +42,7 @@ func DecideCall(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
 		if v := byChannel(grant, call); v.Allowed {
 			return v
 		}
-		if v := byTool(grant, call); v.Allowed {
+		if v := byTool(grant, call); v.Allowed || v.Rule == RuleSchedule {
 			return v
 		}
 		return deny("no entry of channels or tools allows this in this channel")
@@ -47,34 +56,45 @@ func DecideCall(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
 }
 
 // DecideMessage judges whether the Claw hears a message: the visibility must admit who wrote it, and
-// one entry of channels must list both where it was written and by whom.
+// one entry of channels must list both where it was written and by whom. Whom the visibility does not
+// admit may still be a correspondent of an entry.
 func DecideMessage(grant *v1alpha1.ClawGrantSpec, msg Message) Verdict {
-	if v, ok := inForce(grant); !ok {
+	if v, ok := inForce(grant, msg.At); !ok {
 		return v
 	}
-	if !inAudience(grant, msg.Connector, msg.Actor) {
-		return deny("the visibility does not admit who wrote this")
-	}
-	listed := false
-	for i, c := range grant.Channels {
-		if string(c.Connector) != msg.Connector || !matchesAny(c.Channels, msg.Channel) {
+	admitted, listed := inAudience(grant, msg.Connector, msg.Actor), false
+	outside := -1
+	for i := range grant.Channels {
+		c := &grant.Channels[i]
+		if msg.Connector == "" || string(c.Connector) != msg.Connector || !matchesAny(c.Channels, msg.Channel) {
 			continue
 		}
 		listed = true
-		if matchesAny(c.Users, msg.Actor) {
+		if admitted && matchesAny(c.Users, msg.Actor) {
 			return allow("channels", i, c.Credential)
 		}
+		if outside < 0 && corresponds(&c.Correspondents, msg.Actor) {
+			outside = i
+		}
 	}
-	if listed {
+	switch {
+	case outside >= 0:
+		v := allow("channels", outside, grant.Channels[outside].Credential)
+		v.Rule += ".correspondents"
+		return v
+	case !admitted:
+		return deny("the visibility does not admit who wrote this")
+	case listed:
 		return deny("no entry of channels lists who wrote this in this channel")
+	default:
+		return deny("no entry of channels lists this channel")
 	}
-	return deny("no entry of channels lists this channel")
 }
 
 // byTool looks for one entry with the connector, the action and every resource. Resources are not
 // gathered from several entries: what may be done to each need not be allowed to both at once.
 func byTool(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
-	connector, action := false, false
+	connector, action, closed := false, false, false
 	for i, t := range grant.Tools {
 		if string(t.Connector) != call.Connector {
 			continue
@@ -84,11 +104,17 @@ func byTool(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
 			continue
 		}
 		action = true
-		if coversResources(t.Resources, call.Resources) {
+		if !coversResources(t.Resources, call.Resources) {
+			continue
+		}
+		if schedule.Open(t.Schedule, call.At) {
 			return allow("tools", i, t.Credential)
 		}
+		closed = true
 	}
 	switch {
+	case closed:
+		return Verdict{Rule: RuleSchedule, Reason: "the entry of tools that allows this is outside of its schedule"}
 	case action:
 		return deny("no entry of tools allows this action on these resources")
 	case connector:
@@ -131,7 +157,7 @@ func byConnector(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
 		}
 	}
 	for i, t := range grant.Tools {
-		if string(t.Connector) == call.Connector {
+		if string(t.Connector) == call.Connector && schedule.Open(t.Schedule, call.At) {
 			return allow("tools", i, t.Credential)
 		}
 	}
@@ -174,16 +200,22 @@ func inAudience(grant *v1alpha1.ClawGrantSpec, connector, actor string) bool {
 	return false
 }
 
-// inForce returns a denial unless the grant is there and Active.
-func inForce(grant *v1alpha1.ClawGrantSpec) (Verdict, bool) {
+// inForce returns a denial unless the grant is there, Active, not over, and open.
+func inForce(grant *v1alpha1.ClawGrantSpec, at time.Time) (Verdict, bool) {
 	switch {
 	case grant == nil:
 		return deny("there is no grant"), false
 	case grant.State != v1alpha1.GrantActive:
 		return deny("the grant is not active"), false
-	default:
-		return Verdict{}, true
+	case grant.ExpiresAt != nil && (at.IsZero() || !at.Before(grant.ExpiresAt.Time)):
+		return Verdict{Rule: RuleExpiry, Reason: "the Claw's time is over"}, false
 	}
+	for i := range grant.Schedules {
+		if !schedule.Open(&grant.Schedules[i], at) {
+			return Verdict{Rule: RuleSchedule, Reason: "a schedule of the Claw is not open"}, false
+		}
+	}
+	return Verdict{}, true
 }
 
 func allow(list string, i int, credential v1alpha1.ObjectName) Verdict {

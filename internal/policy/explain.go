@@ -17,9 +17,13 @@ const (
 
 // report notes what is withheld; the first reason for a path stands.
 func (n *narrowing) report(path string, reason v1alpha1.WithheldReason, policy, message string) {
-	if n.full() || slices.ContainsFunc(n.reports, func(w v1alpha1.Withheld) bool { return w.Path == path }) {
+	if n.full() || n.told[path] {
 		return
 	}
+	if n.told == nil {
+		n.told = map[string]bool{}
+	}
+	n.told[path] = true
 	n.reports = append(n.reports, v1alpha1.Withheld{Path: path, Reason: reason, Policy: policy, Message: cut(message, maxMessage)})
 }
 
@@ -37,62 +41,91 @@ func (n *narrowing) withheld() []v1alpha1.Withheld {
 }
 
 // denied reports what a policy denies.
-func (n *narrowing) denied(path, policy, what string) {
-	n.report(path, v1alpha1.WithheldDenied, policy,
-		fmt.Sprintf("asked for %s; ClawPolicy %q denies it or part of it, and a denial wins over every allow: remove it, ask for less, or have security change that policy", what, policy))
+func (n *narrowing) denied(path string, by source, what string) {
+	n.report(path, v1alpha1.WithheldDenied, by.policy(),
+		fmt.Sprintf("asked for %s; %s denies it or part of it, and a denial wins over every allow: remove it, ask for less, or %s", what, by, by.change()))
+}
+
+// required reports what is not as a policy requires: what was asked, what it requires, and what to do.
+func (n *narrowing) required(path string, by source, asked, requires, remedy string) {
+	n.report(path, v1alpha1.WithheldRequired, by.policy(), requirement(by, asked, requires, remedy))
+}
+
+func requirement(by source, asked, requires, remedy string) string {
+	return fmt.Sprintf("%s; %s requires %s: %s, or %s", asked, by, requires, remedy, by.change())
 }
 
 // notAllowed reports what no policy allows, and what the policies allow instead.
-func (n *narrowing) notAllowed(path, what, kind string, allowed offer) {
-	n.report(path, v1alpha1.WithheldNotAllowed, "", fmt.Sprintf("asked for %s; %s", what, n.instead(kind, allowed)))
+func (n *narrowing) notAllowed(path, what, kind string, allowed *offer) {
+	n.report(path, v1alpha1.WithheldNotAllowed, "", fmt.Sprintf("asked for %s; %s", what, n.ceiling.instead("this Claw", kind, allowed)))
 }
 
 // instead says what is allowed, by which policies, and what to do.
-func (n *narrowing) instead(kind string, allowed offer) string {
+func (c *ceiling) instead(over, kind string, allowed *offer) string {
 	switch {
-	case len(n.ceiling.policies) == 0:
-		return "no ClawPolicy selects this Claw, so nothing is allowed: have security write one that selects it, its owner, or a team of its owner"
-	case len(allowed.values) == 0:
-		return fmt.Sprintf("the policies over this Claw (%s) allow no %s: remove it, or have security allow it",
-			list(n.ceiling.policies), kind)
+	case len(c.policies) == 0:
+		return fmt.Sprintf("no ClawPolicy selects %s, so nothing is allowed: have security write one that selects it, its owner, or a team of its owner", over)
+	case len(allowed.values.least) == 0:
+		return fmt.Sprintf("the policies over %s (%s) allow no %s: remove it, or have security allow it", over, list(c.policies), kind)
 	default:
-		return fmt.Sprintf("allowed %s: %s (by %s): ask for what is allowed, or have security allow more",
-			kind, list(allowed.values), list(allowed.policies))
+		return fmt.Sprintf("allowed %s: %s (by %s): ask for what is allowed, or have security allow more", kind, &allowed.values, &allowed.policies)
 	}
 }
 
 // offer is what policies allow where something else was asked.
-type offer struct{ values, policies []string }
+type offer struct{ values, policies shortlist }
 
-func (o *offer) add(policy string, values ...string) {
-	if len(values) > 0 {
-		o.values = append(o.values, values...)
-		o.policies = append(o.policies, policy)
+func (o *offer) add(by source, values ...string) {
+	for _, v := range values {
+		o.values.add(v)
+		o.policies.add(by.name)
 	}
 }
 
-func (o *offer) addPatterns(policy string, patterns []v1alpha1.Pattern) {
+func (o *offer) addPatterns(by source, patterns []v1alpha1.Pattern) {
 	for _, p := range patterns {
-		o.add(policy, string(p))
+		o.values.add(string(p))
 	}
+	if len(patterns) > 0 {
+		o.policies.add(by.name)
+	}
+}
+
+// shortlist keeps as many of many texts as a reader takes in: the first in order, each once.
+type shortlist struct {
+	least []string
+	more  bool
+}
+
+func (s *shortlist) add(text string) {
+	i, found := slices.BinarySearch(s.least, text)
+	switch {
+	case found:
+	case i == maxListed:
+		s.more = true
+	default:
+		s.least = slices.Insert(s.least, i, text)
+		if len(s.least) > maxListed {
+			s.least, s.more = s.least[:maxListed], true
+		}
+	}
+}
+
+func (s *shortlist) String() string {
+	out := strings.Join(s.least, ", ")
+	if s.more {
+		out += " and more"
+	}
+	return out
 }
 
 // list writes names once each, in order, and not more than a reader takes in.
 func list[T ~string](names []T) string {
-	sorted := slices.Sorted(slices.Values(names))
-	sorted = slices.Compact(sorted)
-	var b strings.Builder
-	for i, name := range sorted {
-		if i == maxListed {
-			fmt.Fprintf(&b, " and %d more", len(sorted)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(name))
+	var s shortlist
+	for _, n := range names {
+		s.add(string(n))
 	}
-	return b.String()
+	return s.String()
 }
 
 // cut shortens a text to at most n bytes, between characters.
@@ -102,3 +135,5 @@ func cut(text string, n int) string {
 	}
 	return strings.ToValidUTF8(text[:n], "") + "..."
 }
+
+func at(path, list string, i int) string { return fmt.Sprintf("%s.%s[%d]", path, list, i) }

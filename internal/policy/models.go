@@ -6,41 +6,95 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
+// kindModel is the kind of name in an entry of models.
+const kindModel = "model"
+
+// modelAsk is one entry of models.
+type modelAsk struct {
+	v1alpha1.ModelRequest
+	path   string
+	region region
+}
+
+// placeModels gives each entry its place.
+func (n *narrowing) placeModels() {
+	n.modelSpaces = map[v1alpha1.ConnectorName]*space{}
+	for i, ask := range n.Claw.Spec.Models {
+		s := n.modelSpaces[ask.Connector]
+		if s == nil {
+			s = &space{}
+			n.modelSpaces[ask.Connector] = s
+		}
+		e := modelAsk{ModelRequest: ask, path: fmt.Sprintf("spec.models[%d]", i), region: s.take(len(ask.Models))}
+		for m, p := range ask.Models {
+			s.add(e.region, kindModel, p, m)
+		}
+		n.modelAsks = append(n.modelAsks, e)
+	}
+}
+
+// modelCover is what a rule covers, or a denial overlaps, of all entries at its connector.
+type modelCover struct {
+	by    source
+	names set
+}
+
+func modelConnector(r *v1alpha1.ModelRule) v1alpha1.ConnectorName { return r.Connector }
+
 // models cuts one entry of models down.
-func (n *narrowing) models(path string, ask v1alpha1.ModelRequest) []v1alpha1.ModelRequest {
-	if !n.known(path, ask.Connector) {
+func (n *narrowing) models(ask *modelAsk) []v1alpha1.ModelRequest {
+	if !n.known(ask.path, ask.Connector) {
 		return nil
 	}
-	granted := make([]bool, len(ask.Models))
-	var allowed offer
-	for _, a := range n.ceiling.allow.models {
-		if a.rule.Connector == ask.Connector {
-			mark(granted, coveredBy(ask.Models, a.rule.Models))
-			allowed.addPatterns(a.policy, a.rule.Models)
+	s := n.modelSpaces[ask.Connector]
+	denials := lookUp(&n.modelDeny, ask.Connector, n.ceiling.deny.models, modelConnector, func(r from[v1alpha1.ModelRule]) modelCover {
+		if len(r.rule.Models) == 0 {
+			return modelCover{r.by, s.all(nil, kindModel)}
 		}
-	}
-	for _, d := range n.ceiling.deny.models {
-		if d.rule.Connector != ask.Connector {
-			continue
-		}
-		for i, hit := range overlappedBy(ask.Models, d.rule.Models) {
-			if hit {
-				n.denied(at(path, "models", i), d.policy, fmt.Sprintf("%s model %q", ask.Connector, ask.Models[i]))
-				granted[i] = false
+		return modelCover{r.by, s.overlapped(nil, kindModel, r.rule.Models)}
+	})
+	allows := lookUp(&n.modelAllow, ask.Connector, n.ceiling.allow.models, modelConnector, func(r from[v1alpha1.ModelRule]) modelCover {
+		return modelCover{r.by, s.covered(nil, kindModel, r.rule.Models)}
+	})
+	barred, granted := newSet(len(ask.Models)), newSet(len(ask.Models))
+	for _, d := range denials { // reported first, being the stronger reason
+		ask.region.of(d.names).without(barred).each(func(i int) bool {
+			barred.add(i)
+			if !n.full() {
+				n.denied(at(ask.path, "models", i), d.by, fmt.Sprintf("%s model %q", ask.Connector, ask.Models[i]))
 			}
-		}
+			return true
+		})
 	}
-	for i, ok := range granted {
-		if !ok { // a denial is reported already, and the first reason stands
-			n.notAllowed(at(path, "models", i), fmt.Sprintf("%s model %q", ask.Connector, ask.Models[i]),
-				fmt.Sprintf("%s models", ask.Connector), allowed)
-		}
+	for _, a := range allows {
+		granted.or(ask.region.of(a.names))
 	}
+	n.notAllowedModels(ask, barred, granted)
 	entry := v1alpha1.ModelRequest{Credential: ask.Credential}
 	entry.Connector = ask.Connector
-	entry.Models = pick(ask.Models, granted)
+	granted.without(barred).each(func(i int) bool {
+		entry.Models = append(entry.Models, ask.Models[i])
+		return true
+	})
 	if len(entry.Models) == 0 {
 		return nil
 	}
+	entry.Models = tidy(entry.Models)
 	return []v1alpha1.ModelRequest{entry}
+}
+
+func (n *narrowing) notAllowedModels(ask *modelAsk, barred, granted set) {
+	kind := fmt.Sprintf("%s models", ask.Connector)
+	for i, model := range ask.Models {
+		if granted.has(i) || barred.has(i) || n.full() {
+			continue
+		}
+		n.notAllowed(at(ask.path, "models", i), fmt.Sprintf("%s model %q", ask.Connector, model), kind, n.offered(kind, func(o *offer) {
+			for _, a := range n.ceiling.allow.models {
+				if a.rule.Connector == ask.Connector {
+					o.addPatterns(a.by, a.rule.Models)
+				}
+			}
+		}))
+	}
 }

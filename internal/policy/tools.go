@@ -9,261 +9,311 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
+// toolAsk is one entry of tools, with the names of all its resources in one list.
+type toolAsk struct {
+	v1alpha1.ToolRequest
+	path   string
+	names  []resourceName
+	region region
+}
+
+// resourceName is one name of one scope of an entry, and where it stands there.
+type resourceName struct {
+	kind        string
+	pattern     v1alpha1.Pattern
+	scope, item int
+}
+
+func (a *toolAsk) namePath(i int) string {
+	return fmt.Sprintf("%s.resources[%d].names[%d]", a.path, a.names[i].scope, a.names[i].item)
+}
+
+// placeTools gives each entry its place.
+func (n *narrowing) placeTools() {
+	n.toolSpaces = map[v1alpha1.ConnectorName]*space{}
+	for i, ask := range n.Claw.Spec.Tools {
+		s := n.toolSpaces[ask.Connector]
+		if s == nil {
+			s = &space{}
+			n.toolSpaces[ask.Connector] = s
+		}
+		e := toolAsk{ToolRequest: ask, path: fmt.Sprintf("spec.tools[%d]", i)}
+		for k, scope := range ask.Resources {
+			for j, p := range scope.Names {
+				e.names = append(e.names, resourceName{scope.Type, p, k, j})
+			}
+		}
+		e.region = s.take(len(e.names))
+		for j, name := range e.names {
+			s.add(e.region, name.kind, name.pattern, j)
+		}
+		n.toolAsks = append(n.toolAsks, e)
+	}
+}
+
+// toolCover is what a rule covers, or a denial touches, of all entries at its connector.
+type toolCover struct {
+	from[v1alpha1.ToolRule]
+	names set
+}
+
+func toolConnector(r *v1alpha1.ToolRule) v1alpha1.ConnectorName { return r.Connector }
+
+// toolAllows looks up what the rules cover at a connector.
+func (n *narrowing) toolAllows(connector v1alpha1.ConnectorName) []toolCover {
+	s := n.toolSpaces[connector]
+	return lookUp(&n.toolAllow, connector, n.ceiling.allow.tools, toolConnector, func(r from[v1alpha1.ToolRule]) toolCover {
+		var names set
+		for _, scope := range r.rule.Resources {
+			names = s.covered(names, scope.Type, scope.Names)
+		}
+		return toolCover{r, names}
+	})
+}
+
+// toolDenials looks up what the denials touch at a connector; a scope without names denies its whole type.
+func (n *narrowing) toolDenials(connector v1alpha1.ConnectorName) []toolCover {
+	s := n.toolSpaces[connector]
+	return lookUp(&n.toolDeny, connector, n.ceiling.deny.tools, toolConnector, func(r from[v1alpha1.ToolRule]) toolCover {
+		var names set
+		for _, scope := range r.rule.Resources {
+			if len(scope.Names) == 0 {
+				names = s.all(names, scope.Type)
+			} else {
+				names = s.overlapped(names, scope.Type, scope.Names)
+			}
+		}
+		return toolCover{r, names}
+	})
+}
+
 // tools cuts one entry of tools down. A rule is a product: its actions, each on all of its resources.
 // A call may touch several resources at once, so what two rules allow is not mixed: what is granted is
 // one set of resources for each rule and action, and actions that have the same sets share an entry.
-func (n *narrowing) tools(path string, ask v1alpha1.ToolRequest) []v1alpha1.ToolRequest {
-	if !n.known(path, ask.Connector) {
+func (n *narrowing) tools(ask *toolAsk) []v1alpha1.ToolRequest {
+	if !n.known(ask.path, ask.Connector) {
 		return nil
 	}
-	names := flatten(ask.Resources)
-	barred := n.barredTools(path, ask, names) // reported first, being the stronger reason
-	allowed := n.allowedTools(path, ask, names)
+	told := newSet(len(ask.names))
+	barred := n.barredTools(ask, told) // reported first, being the stronger reason
+	allowed := n.allowedTools(ask, told)
+	if n.large {
+		return nil
+	}
 
 	byScope := map[string]*toolScope{}
 	for a := range ask.Actions {
 		if barred[a] == nil {
 			continue
 		}
-		for _, scope := range widest(without(allowed[a], barred[a])) {
-			key := bits(scope)
+		for i, names := range allowed[a] {
+			allowed[a][i] = names.without(barred[a])
+		}
+		for _, names := range widest(allowed[a]) {
+			key := names.key()
 			if byScope[key] == nil {
-				byScope[key] = &toolScope{resources: scope}
+				byScope[key] = &toolScope{names: names}
 			}
 			byScope[key].actions = append(byScope[key].actions, ask.Actions[a])
 		}
 	}
 	var out []v1alpha1.ToolRequest
 	for _, scope := range byScope {
-		out = append(out, scope.entry(ask, names))
+		out = append(out, scope.entry(ask))
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.ToolRequest) int {
-		return cmp.Or(slices.Compare(a.Actions, b.Actions), strings.Compare(fmt.Sprint(a.Resources), fmt.Sprint(b.Resources)))
+		return cmp.Or(slices.Compare(a.Actions, b.Actions), slices.CompareFunc(a.Resources, b.Resources, compareScopes))
 	})
 	return out
 }
 
-// toolScope is some actions on some of the resources an entry names.
+func compareScopes(a, b v1alpha1.ResourceScope) int {
+	return cmp.Or(strings.Compare(a.Type, b.Type), slices.Compare(a.Names, b.Names))
+}
+
+// toolScope is some actions on some of the names of an entry.
 type toolScope struct {
-	actions   []v1alpha1.Action
-	resources []bool
+	actions []v1alpha1.Action
+	names   set
 }
 
 // entry writes the scope as an entry of a grant.
-func (s *toolScope) entry(ask v1alpha1.ToolRequest, names []resourceName) v1alpha1.ToolRequest {
-	entry := v1alpha1.ToolRequest{Credential: ask.Credential}
+func (s *toolScope) entry(ask *toolAsk) v1alpha1.ToolRequest {
+	entry := v1alpha1.ToolRequest{Credential: ask.Credential, Schedule: ask.Schedule.DeepCopy()}
 	entry.Connector = ask.Connector
-	entry.Actions = slices.Compact(slices.Sorted(slices.Values(s.actions)))
+	entry.Actions = tidy(s.actions)
 	byType := map[string][]v1alpha1.Pattern{}
-	for i, name := range names {
-		if s.resources[i] {
-			byType[name.kind] = append(byType[name.kind], name.pattern)
-		}
-	}
+	s.names.each(func(i int) bool {
+		byType[ask.names[i].kind] = append(byType[ask.names[i].kind], ask.names[i].pattern)
+		return true
+	})
 	for kind, patterns := range byType {
-		slices.Sort(patterns)
-		entry.Resources = append(entry.Resources, v1alpha1.ResourceScope{Type: kind, Names: slices.Compact(patterns)})
+		entry.Resources = append(entry.Resources, v1alpha1.ResourceScope{Type: kind, Names: tidy(patterns)})
 	}
-	slices.SortFunc(entry.Resources, func(a, b v1alpha1.ResourceScope) int { return strings.Compare(a.Type, b.Type) })
+	slices.SortFunc(entry.Resources, compareScopes)
 	return entry
 }
 
-// resourceName is one name of one scope of an entry, and where it stands there.
-type resourceName struct {
-	kind    string
-	pattern v1alpha1.Pattern
-	path    string // resources[1].names[0]
-}
-
-func flatten(scopes []v1alpha1.ResourceScope) []resourceName {
-	var out []resourceName
-	for s, scope := range scopes {
-		for i, p := range scope.Names {
-			out = append(out, resourceName{kind: scope.Type, pattern: p, path: fmt.Sprintf("resources[%d].names[%d]", s, i)})
-		}
-	}
-	return out
-}
-
-// barredTools tells for each action which resources are barred from it, whatever is allowed, and
-// reports them; nil where the action is barred altogether.
-func (n *narrowing) barredTools(path string, ask v1alpha1.ToolRequest, names []resourceName) [][]bool {
-	barred := make([][]bool, len(ask.Actions))
+// barredTools tells for each action which names are barred from it, whatever is allowed, and reports them;
+// nil where the action is barred altogether.
+func (n *narrowing) barredTools(ask *toolAsk, told set) []set {
+	barred := make([]set, len(ask.Actions))
 	for a := range barred {
-		barred[a] = n.beyondOwner(path, ask, names)
+		barred[a] = make(set, len(told))
 	}
-	for _, d := range n.ceiling.deny.tools {
-		if d.rule.Connector != ask.Connector {
-			continue
-		}
-		hit := touched(names, d.rule.Resources)
+	n.beyondOwner(ask, told, barred)
+	for _, d := range n.toolDenials(ask.Connector) {
+		hit := ask.region.of(d.names)
 		for a, action := range ask.Actions {
 			switch {
 			case barred[a] == nil || len(d.rule.Actions) > 0 && !slices.Contains(d.rule.Actions, action):
 			case len(d.rule.Resources) == 0:
-				n.denied(at(path, "actions", a), d.policy, fmt.Sprintf("%s action %s", ask.Connector, action))
+				n.denied(at(ask.path, "actions", a), d.by, fmt.Sprintf("%s action %s", ask.Connector, action))
 				barred[a] = nil
 			default:
-				n.deniedResources(path, d.policy, action, ask.Connector, names, hit)
-				mark(barred[a], hit)
+				n.deniedNames(ask, told, d.by, action, hit)
+				barred[a].or(hit)
 			}
 		}
 	}
 	return barred
 }
 
-func (n *narrowing) deniedResources(path, policy string, action v1alpha1.Action, connector v1alpha1.ConnectorName, names []resourceName, hit []bool) {
-	for i, name := range names {
-		if hit[i] && !n.full() {
-			n.denied(path+"."+name.path, policy, fmt.Sprintf("%s %s %q to %s", connector, name.kind, name.pattern, action))
-		}
-	}
+func (n *narrowing) deniedNames(ask *toolAsk, told set, by source, action v1alpha1.Action, hit set) {
+	hit.without(told).each(func(i int) bool {
+		told.add(i)
+		n.denied(ask.namePath(i), by, fmt.Sprintf("%s %s %q to %s", ask.Connector, ask.names[i].kind, ask.names[i].pattern, action))
+		return !n.full()
+	})
 }
 
 // beyondOwner bars a Private Claw from the places where others than its owner would read it.
-func (n *narrowing) beyondOwner(path string, ask v1alpha1.ToolRequest, names []resourceName) []bool {
-	out := make([]bool, len(names))
+func (n *narrowing) beyondOwner(ask *toolAsk, told set, barred []set) {
 	if n.Claw.Spec.Visibility != v1alpha1.VisibilityPrivate {
-		return out
+		return
 	}
-	for i, name := range names {
-		if name.kind == ResourceChannel && !direct(ask.Connector, name.pattern) {
-			out[i] = true
-			n.report(path+"."+name.path, v1alpha1.WithheldVisibility, "", beyondPrivate(ask.Connector, name.pattern))
-		}
-	}
-	return out
-}
-
-// allowedTools tells for each action which resources each rule allows it on, and reports what no rule allows.
-func (n *narrowing) allowedTools(path string, ask v1alpha1.ToolRequest, names []resourceName) [][][]bool {
-	allowed := make([][][]bool, len(ask.Actions))
-	some := make([]bool, len(names))
-	var actions offer
-	for _, a := range n.ceiling.allow.tools {
-		if a.rule.Connector != ask.Connector {
+	for i, name := range ask.names {
+		if name.kind != ResourceChannel || direct(ask.Connector, name.pattern) {
 			continue
 		}
-		within := covered(names, a.rule.Resources)
-		mark(some, within)
+		for a := range barred {
+			barred[a].add(i)
+		}
+		if !n.full() {
+			n.report(ask.namePath(i), v1alpha1.WithheldVisibility, "", notDirect(ask.Connector, name.pattern))
+		}
+		told.add(i)
+	}
+}
+
+// allowedTools tells for each action which names each rule allows it on, and reports what no rule allows.
+func (n *narrowing) allowedTools(ask *toolAsk, told set) [][]set {
+	allowed := make([][]set, len(ask.Actions))
+	some := make(set, len(told))
+	for _, a := range n.toolAllows(ask.Connector) {
+		within := ask.region.of(a.names)
+		some.or(within)
 		for i, action := range ask.Actions {
 			if slices.Contains(a.rule.Actions, action) {
 				allowed[i] = append(allowed[i], within)
 			}
 		}
-		for _, action := range a.rule.Actions {
-			actions.add(a.policy, string(action))
-		}
 	}
 	for i, action := range ask.Actions {
-		if len(allowed[i]) == 0 {
-			n.notAllowed(at(path, "actions", i), fmt.Sprintf("%s action %s", ask.Connector, action), fmt.Sprintf("%s actions", ask.Connector), actions)
+		if len(allowed[i]) == 0 && !n.full() {
+			kind := fmt.Sprintf("%s actions", ask.Connector)
+			n.notAllowed(at(ask.path, "actions", i), fmt.Sprintf("%s action %s", ask.Connector, action), kind,
+				n.offered(kind, func(o *offer) { n.offerActions(o, ask.Connector) }))
 		}
 	}
-	for i, name := range names {
-		if !some[i] && !n.full() {
-			n.notAllowed(path+"."+name.path, fmt.Sprintf("%s %s %q", ask.Connector, name.kind, name.pattern),
+	for i, name := range ask.names {
+		if !some.has(i) && !told.has(i) && !n.full() {
+			n.notAllowed(ask.namePath(i), fmt.Sprintf("%s %s %q", ask.Connector, name.kind, name.pattern),
 				fmt.Sprintf("%s %s", ask.Connector, name.kind), n.offeredNames(ask.Connector, name.kind, nil))
+			told.add(i)
 		}
 	}
-	n.notOnAll(path, ask, names, allowed, some)
+	n.notOnAll(ask, told, allowed, some)
 	return allowed
 }
 
-// notOnAll reports resources that are allowed, but not for this action.
-func (n *narrowing) notOnAll(path string, ask v1alpha1.ToolRequest, names []resourceName, allowed [][][]bool, some []bool) {
+// notOnAll reports names that are allowed, but not for this action.
+func (n *narrowing) notOnAll(ask *toolAsk, told set, allowed [][]set, some set) {
 	for a, action := range ask.Actions {
-		if len(allowed[a]) == 0 {
+		if len(allowed[a]) == 0 || n.full() {
 			continue
 		}
-		here := make([]bool, len(names))
+		here := make(set, len(told))
 		for _, within := range allowed[a] {
-			mark(here, within)
+			here.or(within)
 		}
-		for i, name := range names {
-			if some[i] && !here[i] && !n.full() {
-				n.notAllowed(path+"."+name.path, fmt.Sprintf("%s %s %q to %s", ask.Connector, name.kind, name.pattern, action),
-					fmt.Sprintf("%s %s to %s", ask.Connector, name.kind, action), n.offeredNames(ask.Connector, name.kind, &ask.Actions[a]))
+		some.without(here).without(told).each(func(i int) bool {
+			told.add(i)
+			name := ask.names[i]
+			n.notAllowed(ask.namePath(i), fmt.Sprintf("%s %s %q to %s", ask.Connector, name.kind, name.pattern, action),
+				fmt.Sprintf("%s %s to %s", ask.Connector, name.kind, action), n.offeredNames(ask.Connector, name.kind, &action))
+			return !n.full()
+		})
+	}
+}
+
+func (n *narrowing) offerActions(o *offer, connector v1alpha1.ConnectorName) {
+	for i := range n.ceiling.allow.tools {
+		if a := &n.ceiling.allow.tools[i]; a.rule.Connector == connector {
+			for _, action := range a.rule.Actions {
+				o.add(a.by, string(action))
 			}
 		}
 	}
 }
 
 // offeredNames lists the names of a type of resource that the policies allow, for an action or for any.
-func (n *narrowing) offeredNames(connector v1alpha1.ConnectorName, kind string, action *v1alpha1.Action) offer {
-	var out offer
-	for _, a := range n.ceiling.allow.tools {
-		if a.rule.Connector == connector && (action == nil || slices.Contains(a.rule.Actions, *action)) {
-			out.addPatterns(a.policy, namesOf(a.rule.Resources, kind))
+func (n *narrowing) offeredNames(connector v1alpha1.ConnectorName, kind string, action *v1alpha1.Action) *offer {
+	key := fmt.Sprintf("%s resources %q", connector, kind)
+	if action != nil {
+		key += " " + string(*action)
+	}
+	return n.offered(key, func(o *offer) {
+		for i := range n.ceiling.allow.tools {
+			a := &n.ceiling.allow.tools[i]
+			if a.rule.Connector != connector || action != nil && !slices.Contains(a.rule.Actions, *action) {
+				continue
+			}
+			for _, scope := range a.rule.Resources {
+				if scope.Type == kind {
+					o.addPatterns(a.by, scope.Names)
+				}
+			}
+		}
+	})
+}
+
+// widest leaves out each set that another one holds, and all but one of equal ones. It stops where there are
+// more than any grant can hold.
+func widest(sets []set) []set {
+	seen := map[string]bool{}
+	byCount := make([][]set, 0, 64)
+	for _, s := range sets {
+		if key := s.key(); !seen[key] {
+			seen[key] = true
+			n := s.count()
+			for len(byCount) <= n {
+				byCount = append(byCount, nil)
+			}
+			byCount[n] = append(byCount[n], s)
+		}
+	}
+	var out []set
+	for n := len(byCount) - 1; n >= 0; n-- { // a set is held only by greater ones
+		greater := out
+		for _, s := range byCount[n] {
+			if !slices.ContainsFunc(greater, s.within) {
+				out = append(out, s)
+			}
+			if len(out) > maxGrant/leastEntry {
+				return out
+			}
 		}
 	}
 	return out
-}
-
-// covered tells for each name whether one of its type in scopes covers it.
-func covered(names []resourceName, scopes []v1alpha1.ResourceScope) []bool {
-	out := make([]bool, len(names))
-	for i, name := range names {
-		out[i] = coveredBy([]v1alpha1.Pattern{name.pattern}, namesOf(scopes, name.kind))[0]
-	}
-	return out
-}
-
-// touched tells for each name whether a denial of scopes touches it; a scope without names denies its whole type.
-func touched(names []resourceName, scopes []v1alpha1.ResourceScope) []bool {
-	out := make([]bool, len(names))
-	for i, name := range names {
-		out[i] = slices.ContainsFunc(scopes, func(s v1alpha1.ResourceScope) bool {
-			return s.Type == name.kind && overlappedBy([]v1alpha1.Pattern{name.pattern}, s.Names)[0]
-		})
-	}
-	return out
-}
-
-// namesOf returns the names scopes have of a type.
-func namesOf(scopes []v1alpha1.ResourceScope, kind string) []v1alpha1.Pattern {
-	var out []v1alpha1.Pattern
-	for _, s := range scopes {
-		if s.Type == kind {
-			out = append(out, s.Names...)
-		}
-	}
-	return out
-}
-
-// without takes barred out of each set.
-func without(sets [][]bool, barred []bool) [][]bool {
-	out := make([][]bool, len(sets))
-	for i, set := range sets {
-		out[i] = slices.Clone(set)
-		for j := range out[i] {
-			out[i][j] = out[i][j] && !barred[j]
-		}
-	}
-	return out
-}
-
-// widest leaves out each set that another one holds, and all but one of equal ones.
-func widest(sets [][]bool) [][]bool {
-	var out [][]bool
-	for i, set := range sets {
-		held := false
-		for j, other := range sets {
-			held = held || i != j && within(set, other) && (!within(other, set) || j < i)
-		}
-		if !held {
-			out = append(out, set)
-		}
-	}
-	return out
-}
-
-// within reports whether all that is set in a is set in b.
-func within(a, b []bool) bool {
-	for i := range a {
-		if a[i] && !b[i] {
-			return false
-		}
-	}
-	return true
 }

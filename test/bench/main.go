@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/clawstaff/clawstaff/test/bench/admission"
 	"github.com/clawstaff/clawstaff/test/bench/cluster"
 	"github.com/clawstaff/clawstaff/test/bench/local"
 	"github.com/clawstaff/clawstaff/test/bench/report"
@@ -23,7 +24,7 @@ import (
 )
 
 // order is that of the document. What needs a cluster comes first.
-var order = []string{"start", "revoke", "memory", "gateway", "ledger", "policy"}
+var order = []string{"start", "revoke", "memory", "admission", "gateway", "ledger", "policy"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,6 +47,13 @@ func run(ctx context.Context, args []string) error {
 	document := flags.String("document", filepath.Join(root, "docs", "benchmarks.md"), "`file` that the sections are written to; none if empty")
 	runs := flags.Int("runs", 100, "how often a Claw is revoked; a tenth as often with the manager away")
 	starts := flags.Int("starts", 12, "how often a Claw and a bare pod are started")
+	judged := admission.Default()
+	judged.Manager = filepath.Join(root, "bin", "bench-manager")
+	flags.IntVar(&judged.Claws, "claws", judged.Claws, "how many Claws are in the cage when admission is measured")
+	flags.IntVar(&judged.Policies, "policies", judged.Policies, "how many ClawPolicies are many there")
+	flags.IntVar(&judged.Members, "members", judged.Members, "how many members the directory has there")
+	flags.IntVar(&judged.Rounds, "rounds", judged.Rounds, "how often all arms take turns there")
+	flags.DurationVar(&judged.Pace, "pace", judged.Pace, "how long 50 parallel creations are measured in each turn there")
 	_ = flags.Parse(args)
 	parts := flags.Args()
 	if len(parts) == 0 {
@@ -56,7 +64,8 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("there is no part %q: name some of %s, or none for all", part, strings.Join(order, ", "))
 		}
 	}
-	b := &bench{root: root, runs: *runs, starts: *starts, begun: time.Now()}
+	b := &bench{root: root, runs: *runs, starts: *starts, judged: judged, begun: time.Now()}
+	b.judged.Say = b.say
 	defer b.close()
 	return b.parts(ctx, parts, *document, os.Stdout)
 }
@@ -65,6 +74,7 @@ func run(ctx context.Context, args []string) error {
 type bench struct {
 	root         string
 	runs, starts int
+	judged       admission.Config
 	begun        time.Time
 	stops        []func()
 	cluster      *cluster.Bench
@@ -114,7 +124,8 @@ func (b *bench) part(ctx context.Context, part string) (report.Section, error) {
 		return report.Section{}, err
 	}
 	run, alone := map[string]func(context.Context) (report.Section, error){
-		"gateway": machine.Gateway, "ledger": machine.Ledger, "policy": machine.Policy,
+		"admission": func(ctx context.Context) (report.Section, error) { return admission.Run(ctx, machine, b.judged) },
+		"gateway":   machine.Gateway, "ledger": machine.Ledger, "policy": machine.Policy,
 	}[part]
 	if !alone {
 		if err := b.open(ctx); err != nil {

@@ -132,15 +132,7 @@ func Open(ctx context.Context, t Target, n, perSecond int, howLong time.Duration
 		return Result{}, err
 	}
 	defer pool.Close()
-	interval := time.Second / time.Duration(perSecond)
-	var turns atomic.Int64
-	begin := time.Now()
-	return pool.run(begin.Add(howLong), func() (time.Time, bool) {
-		after := time.Duration(turns.Add(1)) * interval
-		due := begin.Add(after)
-		time.Sleep(time.Until(due))
-		return due, after <= howLong && ctx.Err() == nil
-	})
+	return pool.Open(ctx, perSecond, howLong)
 }
 
 // Pool is connections that are kept.
@@ -169,6 +161,19 @@ func (p Pool) Close() {
 	for _, client := range p {
 		_ = client.Close()
 	}
+}
+
+// Open asks perSecond times a second, whether or not the answers keep up.
+func (p Pool) Open(ctx context.Context, perSecond int, howLong time.Duration) (Result, error) {
+	interval := time.Second / time.Duration(perSecond)
+	var turns atomic.Int64
+	begin := time.Now()
+	return p.run(begin.Add(howLong), func() (time.Time, bool) {
+		after := time.Duration(turns.Add(1)) * interval
+		due := begin.Add(after)
+		time.Sleep(time.Until(due))
+		return due, after <= howLong && ctx.Err() == nil
+	})
 }
 
 // Closed has each client ask again as soon as it is answered.

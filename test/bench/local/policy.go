@@ -42,12 +42,12 @@ func (b *Bench) Policy(context.Context) (report.Section, error) {
 	return report.Section{
 		Part: "policy", Title: "Deciding and compiling", Machine: report.Machine(""), Text: policyText,
 		Figures: []report.Figure{
-			measure("match a request to an operation and its resources", func() { _, _ = anthropic.Match(request) }),
-			measure("decide a call", func() { policy.DecideCall(&grant, judged) }),
-			measure("decide a message", func() {
+			Measure("match a request to an operation and its resources", 5, func() { _, _ = anthropic.Match(request) }),
+			Measure("decide a call", 5, func() { policy.DecideCall(&grant, judged) }),
+			Measure("decide a message", 5, func() {
 				policy.DecideMessage(&grant, policy.Message{Connector: "slack", Actor: "T01ACME/U01LEE", Channel: "C0SUPPORT"})
 			}),
-			measure("compile a grant: 100 members, 20 policies", func() { policy.Compile(input) }),
+			Measure("compile a grant: 100 members, 20 policies", 5, func() { policy.Compile(input) }),
 		},
 	}, nil
 }
@@ -57,10 +57,11 @@ The pure functions that the gateway calls for every request and every message, a
 call for every change of a Claw. Time of one call, the median of five measurements of a second. There is nothing to compare
 them with; they are here so that a change for the worse is seen.`
 
-func measure(what string, f func()) report.Figure {
+// Measure tells how long one call of f takes, the median of some measurements of a second, and how often it allocates.
+func Measure(what string, measurements int, f func()) report.Figure {
 	var times []time.Duration
 	var last testing.BenchmarkResult
-	for range 5 {
+	for range measurements {
 		last = testing.Benchmark(func(t *testing.B) {
 			for t.Loop() {
 				f()

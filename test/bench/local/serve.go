@@ -26,6 +26,7 @@ var roles = map[string]func(dir string, args []string, listener net.Listener) er
 	"floor":    serveFloor,
 	"gateway":  serveGateway,
 	"ledger":   serveLedger,
+	"agree":    serveAgree,
 }
 
 // Serve is the main function of a process started by Bench.start.

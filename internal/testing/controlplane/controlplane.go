@@ -37,7 +37,7 @@ func Start(t testing.TB, options ...Option) (*rest.Config, *envtest.Environment)
 
 // Run is Start for a TestMain, which has no testing.TB. The caller calls stop.
 func Run(options ...Option) (config *rest.Config, env *envtest.Environment, stop func(), err error) {
-	assets, err := assets()
+	assets, err := Assets()
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -58,8 +58,8 @@ func Run(options ...Option) (config *rest.Config, env *envtest.Environment, stop
 	return config, env, func() { _ = env.Stop() }, nil
 }
 
-// assets is the directory that holds kube-apiserver, etcd and kubectl.
-func assets() (string, error) {
+// Assets is the directory that holds kube-apiserver, etcd and kubectl.
+func Assets() (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		return dir, nil
 	}

@@ -130,7 +130,7 @@ func TestContestedInFiles(t *testing.T) {
 	})
 	create(t, org, clawPolicy("files"))
 	refusal(t, as(sarah).Create(ctx, claw(func(c *v1alpha1.Claw) { c.Namespace = "files" }), client.DryRunAll),
-		`Claw.clawstaff.dev "triage" is invalid: spec.owner: Forbidden: asked by user "sarah@acme.example", who is not "sarah@acme.example": a Claw is written by its owner, whose usernames are spec.members[].kubernetes of ClawOrganization "files", or by whoever has the verb assign on owners.assign.clawstaff.dev in namespace "files"`)
+		`Claw.clawstaff.dev "triage" is invalid: spec.owner: Forbidden: asked by user "sarah@acme.example", who is not "sarah@acme.example": a Claw is written by its owner; no member of ClawOrganization "files" has this username: have the platform add it to kubernetes of one in its directory, or have it written by somebody who may assign owners.assign.clawstaff.dev in namespace "files"`)
 	refusal(t, as(lee).Create(ctx, claw(func(c *v1alpha1.Claw) { c.Namespace, c.Spec.Owner = "files", lee }), client.DryRunAll), "")
 }
 

@@ -71,11 +71,12 @@ func (v *clawValidator) look(ctx context.Context, r client.Reader, f *findings, 
 		return err
 	}
 	for _, w := range policy.Compile(in).Withheld {
-		if w.Reason == v1alpha1.WithheldContested {
+		switch {
+		case w.Reason == v1alpha1.WithheldContested:
 			f.warn("%s", w.Message) // the directory's mistake, not this Claw's
-			continue
+		case !f.refusedWithin(w.Path):
+			f.refuse(w.Path, "%s", w.Message)
 		}
-		f.refuse(w.Path, "%s", w.Message)
 	}
 	if err := credentialsOf(ctx, f, s, in); err != nil {
 		return err

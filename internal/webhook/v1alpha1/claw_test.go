@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,14 +33,20 @@ func refusal(t *testing.T, err error, want string) {
 
 const (
 	fix       = ": ask for what is allowed, or have security allow more"
-	notOwner  = `spec.owner: Forbidden: asked by user %q, who is not %q: a Claw is written by its owner, whose usernames are spec.members[].kubernetes of ClawOrganization "acme", or by whoever has the verb assign on owners.assign.clawstaff.dev in namespace "acme"`
+	notOwner  = `spec.owner: Forbidden: asked by user %q, who is not %q: a Claw is written by its owner; `
+	assigned  = `, or have it written by somebody who may assign owners.assign.clawstaff.dev in namespace "acme"`
+	nobody    = `no member of ClawOrganization "acme" has this username: have the platform add it to kubernetes of one in its directory`
 	pasted    = ` (not repeated here): everybody who may read the object would read it, and it would stay in etcd and in git. Put it into a Secret of type clawstaff.dev/credential that a ClawCredential names; and replace it at the provider, because it has been sent in the open`
 	invalid   = `Claw.clawstaff.dev "triage" is invalid: `
 	deniedFix = ` denies it or part of it, and a denial wins over every allow: remove it, ask for less, or have security change that policy`
 )
 
 func notOwnerMessage(user, owner string) string {
-	return strings.Replace(strings.Replace(notOwner, "%q", `"`+user+`"`, 1), "%q", `"`+owner+`"`, 1)
+	who := nobody
+	if user == sarah || user == lee {
+		who = fmt.Sprintf("you are %q: set spec.owner to that", user)
+	}
+	return fmt.Sprintf(notOwner, user, owner) + who + assigned
 }
 
 func TestCreateClaw(t *testing.T) {

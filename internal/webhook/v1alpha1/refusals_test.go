@@ -117,7 +117,7 @@ func TestRevokedIsFinal(t *testing.T) {
 func TestWhoWritesACredential(t *testing.T) {
 	const (
 		of      = `ClawCredential.clawstaff.dev "triage-slack" is invalid: `
-		written = `a ClawCredential is written by the owner of its Claw, whose usernames are spec.members[].kubernetes of ClawOrganization "acme", or by whoever has the verb assign on owners.assign.clawstaff.dev in namespace "acme"`
+		written = `a ClawCredential is written by the owner of its Claw; you are "lee@acme.example": set spec.claw.owner to that, or have it written by somebody who may assign owners.assign.clawstaff.dev in namespace "acme"`
 		borrow  = `spec.source.secret.name: Forbidden: asked by user "lee@acme.example", who may neither read nor write Secret "triage-slack" in namespace "acme": a credential draws a key only for somebody who could reach it anyway. Have the key's owner write the ClawCredential, or lend the Secret to "sarah@acme.example" with the annotation clawstaff.dev/owner, or be given the verb get, update or patch on that Secret`
 	)
 	refusal(t, as(lee).Create(t.Context(), credential(), client.DryRunAll),

@@ -50,9 +50,13 @@ func (j *judge) byMembers(ctx context.Context, f *findings, s *surroundings, pat
 	if err != nil || may {
 		return err
 	}
+	who := fmt.Sprintf("no member of ClawOrganization %q has this username: have the platform add it to kubernetes of one in its directory", s.organization.Name)
+	if you, ok := s.directory.MemberOf(req.UserInfo.Username); ok {
+		who = fmt.Sprintf("you are %q: set %s to that", you, path)
+	}
 	for _, m := range foreign {
-		f.refuse(path, "asked by user %q, who is not %q: %s, whose usernames are spec.members[].kubernetes of ClawOrganization %q, or by whoever has the verb %s on %s.%s in namespace %q",
-			req.UserInfo.Username, m, rule, s.organization.Name, assignVerb, assignResource, assignGroup, namespace)
+		f.refuse(path, "asked by user %q, who is not %q: %s; %s, or have it written by somebody who may %s %s.%s in namespace %q",
+			req.UserInfo.Username, m, rule, who, assignVerb, assignResource, assignGroup, namespace)
 	}
 	return nil
 }

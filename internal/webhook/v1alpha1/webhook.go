@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -88,6 +89,11 @@ func (f *findings) refuse(path, format string, args ...any) {
 	f.errs = append(f.errs, field.Forbidden(field.NewPath(path), fmt.Sprintf(format, args...)))
 }
 
+// refusedWithin reports whether a part of what is at a path is refused already, and so the whole need not be.
+func (f *findings) refusedWithin(path string) bool {
+	return slices.ContainsFunc(f.errs, func(e *field.Error) bool { return strings.HasPrefix(e.Field, path+".") })
+}
+
 // maxWarnings are given in one answer. The API server cuts all of them short where they are too many.
 const maxWarnings = 16
 
@@ -111,7 +117,8 @@ func (f *findings) answer(obj client.Object, kind string) (admission.Warnings, e
 	if f.more > 0 {
 		f.errs = append(f.errs, field.Forbidden(field.NewPath("spec"), fmt.Sprintf("and %d more like these: mend these first to see the rest", f.more)))
 	}
-	return f.said(), apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), obj.GetName(), f.errs)
+	// What is unwise about what is refused would only bury the reasons.
+	return nil, apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), obj.GetName(), f.errs)
 }
 
 // decide judges by the cache, and by the API server itself before it refuses: what somebody applied a

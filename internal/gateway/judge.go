@@ -148,7 +148,7 @@ const ruleGrant = "grant"
 
 // ruleOfCut is the rule of a cut: the time, or the grant that has changed.
 func ruleOfCut(v policy.Verdict) string {
-	if v.Rule == ruleSchedule || v.Rule == ruleExpiry {
+	if v.Rule == policy.RuleSchedule || v.Rule == policy.RuleExpiry {
 		return v.Rule
 	}
 	return ruleGrant

@@ -27,21 +27,16 @@ func isTimed(grant *v1alpha1.ClawGrantSpec) bool {
 func closed(grant *v1alpha1.ClawGrantSpec, at time.Time) (rule string) {
 	switch {
 	case grant.ExpiresAt != nil && !at.Before(grant.ExpiresAt.Time):
-		return ruleExpiry
+		return policy.RuleExpiry
 	case slices.ContainsFunc(grant.Schedules, func(s v1alpha1.Schedule) bool { return !schedule.Open(&s, at) }):
-		return ruleSchedule
+		return policy.RuleSchedule
 	default:
 		return ""
 	}
 }
 
-// The rules of verdicts by the time, and what is said when it ends what was under way.
-const (
-	ruleSchedule = "schedule"
-	ruleExpiry   = "expiry"
-)
-
-var closings = map[string]string{ruleSchedule: "the schedule has closed", ruleExpiry: "the grant has expired"}
+// closings is what is said when the time ends what was under way, by rule.
+var closings = map[string]string{policy.RuleSchedule: "the schedule has closed", policy.RuleExpiry: "the grant has expired"}
 
 func (p *Proxy) closedNow(snap *state.Snapshot) (rule string) {
 	if !snap.Active() {
@@ -119,7 +114,7 @@ func opening(grant *v1alpha1.ClawGrantSpec, at time.Time, allowed func(time.Time
 
 // untilWhen adds to the reason of a denial by a schedule when the call will be allowed.
 func untilWhen(grant *v1alpha1.ClawGrantSpec, call policy.Call, v policy.Verdict) string {
-	if v.Rule != ruleSchedule {
+	if v.Rule != policy.RuleSchedule {
 		return v.Reason
 	}
 	opens := opening(grant, call.At, func(t time.Time) bool {

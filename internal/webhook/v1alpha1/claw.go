@@ -74,7 +74,7 @@ func (v *clawValidator) look(ctx context.Context, r client.Reader, f *findings, 
 		switch {
 		case w.Reason == v1alpha1.WithheldContested:
 			f.warn("%s", w.Message) // the directory's mistake, not this Claw's
-		case !f.refusedWithin(w.Path):
+		case !f.told[w.Path]: // a schedule nobody can follow is one refusal
 			f.refuse(w.Path, "%s", w.Message)
 		}
 	}

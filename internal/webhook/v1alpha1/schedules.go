@@ -22,6 +22,10 @@ func checkSchedule(f *findings, path string, s *v1alpha1.Schedule) {
 			where, what = "windows", err.Error()
 		}
 		f.refuse(path+"."+where, "%s", what)
+		if f.told == nil {
+			f.told = map[string]bool{}
+		}
+		f.told[path] = true
 		return
 	}
 	if a, b, ok := overlapping(s.Windows); ok {

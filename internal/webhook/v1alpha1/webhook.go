@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -74,7 +73,8 @@ type judge struct {
 // findings are what is wrong with an object, and what is only worth a word.
 type findings struct {
 	errs     field.ErrorList
-	more     int // refusals that are not told one by one
+	more     int             // refusals that are not told one by one
+	told     map[string]bool // what is refused already by something in it
 	warnings admission.Warnings
 }
 
@@ -87,11 +87,6 @@ func (f *findings) refuse(path, format string, args ...any) {
 		return
 	}
 	f.errs = append(f.errs, field.Forbidden(field.NewPath(path), fmt.Sprintf(format, args...)))
-}
-
-// refusedWithin reports whether a part of what is at a path is refused already, and so the whole need not be.
-func (f *findings) refusedWithin(path string) bool {
-	return slices.ContainsFunc(f.errs, func(e *field.Error) bool { return strings.HasPrefix(e.Field, path+".") })
 }
 
 // maxWarnings are given in one answer. The API server cuts all of them short where they are too many.

@@ -258,7 +258,7 @@ func (k *known) belongs(o client.Object) bool {
 			return true
 		}
 	case *rbacv1.RoleBinding:
-		return cage.IsManagerBinding(o, k.operatorNamespace) || owner != nil && k.rights[o.Name] == owner.UID
+		return forPeople(o) || cage.IsManagerBinding(o, k.operatorNamespace) || owner != nil && k.rights[o.Name] == owner.UID
 	case *rbacv1.Role:
 		return owner != nil && k.rights[o.Name] == owner.UID
 	}

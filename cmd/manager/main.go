@@ -22,7 +22,9 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/controller"
+	"github.com/clawstaff/clawstaff/internal/directory"
 	"github.com/clawstaff/clawstaff/internal/installation"
+	"github.com/clawstaff/clawstaff/internal/webhook/serving"
 	webhookv1alpha1 "github.com/clawstaff/clawstaff/internal/webhook/v1alpha1"
 )
 
@@ -57,8 +59,9 @@ func run(ctx context.Context, args []string) error {
 	if err := mgr.Add(ledgerCertificate{keeper}); err != nil {
 		return err
 	}
+	directories := &directory.Reader{}
 	err = controller.Setup(ctx, mgr, controller.Config{
-		Settings: o.settings, Outside: o.outside, Catalogue: catalogue, Hasher: hasher, Clock: clock.RealClock{},
+		Settings: o.settings, Outside: o.outside, Catalogue: catalogue, Hasher: hasher, Clock: clock.RealClock{}, Directory: directories,
 	})
 	if err != nil {
 		return err
@@ -67,7 +70,10 @@ func run(ctx context.Context, args []string) error {
 		if err := keeper.WebhookSecret(ctx); err != nil {
 			return err
 		}
-		if err := webhookv1alpha1.Setup(mgr, webhookv1alpha1.Options{Catalogue: catalogue, Namespace: o.settings.OperatorNamespace}); err != nil {
+		err := webhookv1alpha1.Setup(mgr, webhookv1alpha1.Options{
+			Catalogue: catalogue, Namespace: o.settings.OperatorNamespace, Directory: directories,
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -99,10 +105,10 @@ func newManager(o options) (ctrl.Manager, error) {
 		HealthProbeBindAddress:        o.health,
 		Metrics:                       metricsserver.Options{BindAddress: o.metrics},
 	}
-	var certificates *certificates
+	var certificates *serving.Certificates
 	if o.webhook {
-		certificates = newCertificates(o)
-		options.WebhookServer = certificates.server(o.webhookPort)
+		certificates = serving.New(o.settings.OperatorNamespace)
+		options.WebhookServer = certificates.Server("", o.webhookPort)
 	}
 	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
@@ -114,7 +120,7 @@ func newManager(o options) (ctrl.Manager, error) {
 	if certificates == nil {
 		return mgr, mgr.AddReadyzCheck("alive", healthz.Ping)
 	}
-	return mgr, certificates.setup(mgr)
+	return mgr, certificates.Setup(mgr)
 }
 
 func setLogger(level string) error {

@@ -40,6 +40,8 @@ type Config struct {
 	Catalogue *connector.Catalogue
 	Hasher    credential.Hasher
 	Clock     clock.PassiveClock
+	// Directory, where there is one, is given what it reads by, so that the webhook can share it.
+	Directory *directory.Reader
 }
 
 // CacheOptions select what the manager caches: our kinds, and of everything else only what carries our
@@ -105,7 +107,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, c Config) error {
 	if err != nil {
 		return err
 	}
-	directories := &directory.Reader{Client: operator, Namespace: c.Settings.OperatorNamespace}
+	directories := c.Directory
+	if directories == nil {
+		directories = &directory.Reader{}
+	}
+	directories.Client, directories.Namespace = operator, c.Settings.OperatorNamespace
 	recorder := mgr.GetEventRecorder(v1alpha1.ManagedBy)
 	organizations := &organization.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: c.Clock, OperatorNamespace: c.Settings.OperatorNamespace,

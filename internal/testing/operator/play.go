@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,6 +83,9 @@ func (p *player) enqueue(obj any) {
 	}
 }
 
+// maxTries are made before something is worth a word: conflicts with somebody else's write end sooner.
+const maxTries = 12
+
 func (p *player) work(ctx context.Context) {
 	for {
 		key, over := p.queue.Get()
@@ -97,6 +101,9 @@ func (p *player) work(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			p.queue.Forget(key)
 		} else {
+			if p.queue.NumRequeues(key) > maxTries {
+				p.Log.add(fmt.Sprintf("playing for %s does not come to an end: %v", key, err))
+			}
 			p.queue.AddRateLimited(key)
 		}
 		p.queue.Done(key)
@@ -115,7 +122,8 @@ func (p *player) quotas(ctx context.Context, namespace string) error {
 		for name := range q.Spec.Hard {
 			used[name] = resource.MustParse("0")
 		}
-		if sameKeys(q.Status.Hard, q.Spec.Hard) && sameKeys(q.Status.Used, used) {
+		// The API server counts up what is made; nobody here counts down what is gone.
+		if equality.Semantic.DeepEqual(q.Status.Hard, q.Spec.Hard) && equality.Semantic.DeepEqual(q.Status.Used, used) {
 			continue
 		}
 		q = q.DeepCopy()
@@ -125,10 +133,6 @@ func (p *player) quotas(ctx context.Context, namespace string) error {
 		}
 	}
 	return nil
-}
-
-func sameKeys(a, b corev1.ResourceList) bool {
-	return slices.Equal(slices.Sorted(maps.Keys(a)), slices.Sorted(maps.Keys(b)))
 }
 
 // claw makes the pods of one Claw what they should be, and its gateway speak.

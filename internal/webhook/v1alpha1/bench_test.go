@@ -29,19 +29,25 @@ type store struct {
 	client.Writer
 	objects map[reflect.Type][]client.Object
 	by      map[reflect.Type]map[client.ObjectKey]client.Object
+	over    map[string][]client.Object // policies by whom they select
 }
 
 func (s *store) add(objects ...client.Object) {
 	for _, o := range objects {
 		t := reflect.TypeOf(o)
 		if s.objects == nil {
-			s.objects, s.by = map[reflect.Type][]client.Object{}, map[reflect.Type]map[client.ObjectKey]client.Object{}
+			s.objects, s.by, s.over = map[reflect.Type][]client.Object{}, map[reflect.Type]map[client.ObjectKey]client.Object{}, map[string][]client.Object{}
 		}
 		if s.by[t] == nil {
 			s.by[t] = map[client.ObjectKey]client.Object{}
 		}
 		s.objects[t] = append(s.objects[t], o)
 		s.by[t][client.ObjectKeyFromObject(o)] = o
+		if p, ok := o.(*v1alpha1.ClawPolicy); ok {
+			for _, key := range selectorKeys(p) {
+				s.over[key] = append(s.over[key], o)
+			}
+		}
 	}
 }
 
@@ -66,8 +72,12 @@ func (s *store) List(_ context.Context, out client.ObjectList, opts ...client.Li
 	if err != nil {
 		return err
 	}
+	from := s.objects[reflect.PointerTo(reflect.TypeOf(items).Elem().Elem())]
+	if o.FieldSelector != nil {
+		from = s.over[o.FieldSelector.Requirements()[0].Value]
+	}
 	var found []runtime.Object
-	for _, obj := range s.objects[reflect.PointerTo(reflect.TypeOf(items).Elem().Elem())] {
+	for _, obj := range from {
 		switch {
 		case o.Namespace != "" && obj.GetNamespace() != o.Namespace:
 		case o.UnsafeDisableDeepCopy == nil || !*o.UnsafeDisableDeepCopy:

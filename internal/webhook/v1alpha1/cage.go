@@ -81,15 +81,15 @@ func (j *judge) configMaps(r client.Reader) client.Reader {
 }
 
 // input is what a Claw's request is judged by.
-func (s *surroundings) input(ctx context.Context, known func(string) bool, claw *v1alpha1.Claw) (policy.Input, error) {
-	var policies v1alpha1.ClawPolicyList
-	if err := s.reader.List(ctx, &policies, client.InNamespace(claw.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return policy.Input{}, fmt.Errorf("list ClawPolicies: %w", err)
+func (j *judge) input(ctx context.Context, s *surroundings, claw *v1alpha1.Claw) (policy.Input, error) {
+	policies, err := j.policiesOver(ctx, s, claw)
+	if err != nil {
+		return policy.Input{}, err
 	}
 	class, err := s.runtimeClass(ctx)
 	return policy.Input{
-		Organization: s.organization, Directory: s.directory, Claw: claw, Policies: policies.Items,
-		KnownConnector: known, RuntimeClassName: class, Now: s.now, SkipCredentials: true,
+		Organization: s.organization, Directory: s.directory, Claw: claw, Policies: policies,
+		KnownConnector: j.Catalogue.Known, RuntimeClassName: class, Now: s.now, SkipCredentials: true,
 	}, err
 }
 

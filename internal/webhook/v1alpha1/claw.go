@@ -66,7 +66,7 @@ func (v *clawValidator) look(ctx context.Context, r client.Reader, f *findings, 
 	if err := v.byOwner(ctx, f, s, old, claw); err != nil {
 		return err
 	}
-	in, err := s.input(ctx, v.Catalogue.Known, claw)
+	in, err := v.input(ctx, s, claw)
 	if err != nil {
 		return err
 	}

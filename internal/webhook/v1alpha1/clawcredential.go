@@ -72,7 +72,7 @@ func (v *credentialValidator) look(ctx context.Context, r client.Reader, f *find
 	if err != nil {
 		return err
 	}
-	in, err := s.input(ctx, v.Catalogue.Known, claw)
+	in, err := v.input(ctx, s, claw)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,15 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
+	index := func(o client.Object) []string {
+		if p, ok := o.(*v1alpha1.ClawPolicy); ok {
+			return selectorKeys(p)
+		}
+		return nil
+	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ClawPolicy{}, policySelects, index); err != nil {
+		return fmt.Errorf("index ClawPolicies by whom they select: %w", err)
+	}
 	j := &judge{Options: opts, cached: mgr.GetClient(), live: mgr.GetAPIReader(), reviews: mgr.GetClient(), count: countIn(mgr.GetCache())}
 	return errors.Join(
 		ctrl.NewWebhookManagedBy(mgr, &v1alpha1.ClawOrganization{}).WithValidator(&organizationValidator{j}).Complete(),

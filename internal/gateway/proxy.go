@@ -94,9 +94,10 @@ type Proxy struct {
 	fakes    [][]byte // the placeholders of all keys
 	known    atomic.Pointer[knownSecrets]
 
-	held     atomic.Int64
-	outcomes chan struct{} // a place for each outcome that is being recorded
-	denials  *rate.Limiter
+	held      atomic.Int64
+	recording patiently
+	outcomes  chan struct{} // a place for each outcome that is being recorded
+	denials   *rate.Limiter
 
 	mu        sync.Mutex
 	sessions  map[*session]struct{}

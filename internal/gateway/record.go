@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/policy"
@@ -21,13 +23,31 @@ const (
 // append makes a record durable. It does not depend on the agent's connection: a record of what is being cut must
 // be kept all the same.
 func (p *Proxy) append(r audit.Record) (audit.Record, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), p.limits.Record)
-	defer cancel()
-	kept, err := p.cfg.Log.Append(ctx, r)
+	kept, err := p.cfg.Log.Append(p.recording.context(p.limits.Record), r)
 	if err != nil {
 		p.cfg.Logger.Error("a record could not be kept", "phase", r.Phase, "error", err)
 	}
 	return kept, err
+}
+
+// patiently makes contexts for records. Those of one moment share one: a timer for each record costs more than the
+// rest of what is done for it here.
+type patiently struct {
+	mu      sync.Mutex
+	current context.Context
+	release context.CancelFunc // of current, which ends by itself
+	renew   time.Time
+}
+
+// context returns one that ends after a time, or up to a tenth of it earlier.
+func (p *patiently) context(limit time.Duration) context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); p.current == nil || now.After(p.renew) {
+		p.current, p.release = context.WithTimeout(context.Background(), limit)
+		p.renew = now.Add(limit / 10)
+	}
+	return p.current
 }
 
 // appendDenial is append of what costs the agent nothing to cause: one that runs wild must not fill the disk on which

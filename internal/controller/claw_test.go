@@ -178,6 +178,7 @@ func children(claw *v1alpha1.Claw) []client.Object {
 		&v1alpha1.ClawGrant{ObjectMeta: named(claw.Name)},
 		&corev1.ServiceAccount{ObjectMeta: named(gateway)}, &corev1.ServiceAccount{ObjectMeta: named(agent)},
 		&rbacv1.Role{ObjectMeta: named(gateway)}, &rbacv1.RoleBinding{ObjectMeta: named(gateway)},
+		&rbacv1.Role{ObjectMeta: named(cage.OwnerName(claw.Name))}, &rbacv1.RoleBinding{ObjectMeta: named(cage.OwnerName(claw.Name))},
 		&corev1.Secret{ObjectMeta: named(gateway)}, &corev1.Secret{ObjectMeta: named(agent)},
 		&corev1.Service{ObjectMeta: named(gateway)}, &corev1.Service{ObjectMeta: named(agent)},
 		&networkingv1.NetworkPolicy{ObjectMeta: named(gateway)}, &networkingv1.NetworkPolicy{ObjectMeta: named(agent)},

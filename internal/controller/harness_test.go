@@ -84,6 +84,7 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 		return nil, err
 	}
 	var err error
+	adminConfig = config
 	if api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return nil, err
 	}
@@ -176,6 +177,7 @@ var (
 type countingTransport struct{ http.RoundTripper }
 
 func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	looks.note(r)
 	// Events are told, not kept, and no state.
 	if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
 		writes.Add(1)
@@ -239,7 +241,7 @@ func organizationOf(name string, changes ...func(*v1alpha1.ClawOrganization)) *v
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.ClawOrganizationSpec{
 			Members: []v1alpha1.Member{
-				{Name: sarah, Identities: map[string][]string{"slack": {"T01ACME/U01SARAH"}}},
+				{Name: sarah, Identities: map[string][]string{"slack": {"T01ACME/U01SARAH"}}, Kubernetes: []string{"sarah"}},
 				{Name: lee, Identities: map[string][]string{"slack": {"T01ACME/U01LEE"}}},
 			},
 			Teams: []v1alpha1.Team{{Name: "support", Members: []v1alpha1.MemberName{sarah, lee}}},
@@ -401,8 +403,9 @@ func (c cageOf) claw(name string, changes ...func(*v1alpha1.Claw)) *v1alpha1.Cla
 	c.t.Helper()
 	claw := c.clawOf(name, changes...)
 	create(c.t, claw)
-	c.credential(name, name+"-slack")
-	c.credential(name, name+"-anthropic", anthropic)
+	ofItsOwner := func(cred *v1alpha1.ClawCredential, _ *corev1.Secret) { cred.Spec.Claw.Owner = claw.Spec.Owner }
+	c.credential(name, name+"-slack", ofItsOwner)
+	c.credential(name, name+"-anthropic", anthropic, ofItsOwner)
 	return claw
 }
 

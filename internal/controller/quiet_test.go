@@ -51,7 +51,7 @@ func TestQuiet(t *testing.T) {
 	// Every Claw is looked at again, because the directory has changed in a way that concerns none of them.
 	look := func() {
 		update(t, &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: c.name}}, func(o *v1alpha1.ClawOrganization) {
-			o.Spec.Members[1].Kubernetes = append(o.Spec.Members[1].Kubernetes, "lee-"+o.ResourceVersion)
+			o.Spec.Members[1].Identities["github"] = append(o.Spec.Members[1].Identities["github"], "lee-"+o.ResourceVersion)
 		})
 		settled(t)
 	}

@@ -45,6 +45,7 @@ type Reconciler struct {
 	Outside []probe.Target
 
 	revoking revocations
+	told     memory
 }
 
 // Reconcile implements reconcile.ObjectReconciler.
@@ -137,7 +138,7 @@ func (r *Reconciler) finish(ctx context.Context, claw *v1alpha1.Claw, status v1a
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	tell(r.Events, claw, status)
+	tell(r.Events, claw, r.told.swap(claw, saidOf(status.Conditions)), status.Conditions)
 	return nil
 }
 

@@ -154,6 +154,7 @@ func (r *Reconciler) finalize(ctx context.Context, claw *v1alpha1.Claw) (ctrl.Re
 		return ctrl.Result{}, err
 	}
 	r.revoking.end(claw.UID)
+	r.told.forget(claw.UID)
 	return ctrl.Result{}, apply.Finalizer(ctx, r.Client, claw, false)
 }
 

@@ -66,7 +66,7 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.ClawCredential)
 		return f, nil
 	}
 	f.barred = rules.use(cred, f.rotated)
-	if next := rules.tooOldAt(f.rotated); !next.IsZero() {
+	if next := rules.tooOldAt(cred, f.rotated); !next.IsZero() {
 		f.soon(max(next.Sub(r.Clock.Now()), time.Second))
 	}
 	return f, nil

@@ -83,23 +83,10 @@ func refusal(w v1alpha1.Withheld) *credential.Refusal {
 	return &credential.Refusal{Reason: reason, Message: w.Path + ": " + w.Message}
 }
 
-// tooOldAt is when the first policy has the key be too old; zero if none does any more.
-func (r rules) tooOldAt(rotated time.Time) time.Time {
-	var first time.Time
+// tooOldAt is when the key will be too old; zero if that does not come by itself.
+func (r rules) tooOldAt(cred *v1alpha1.ClawCredential, rotated time.Time) time.Time {
 	if r.input.Organization == nil {
-		return first
+		return time.Time{}
 	}
-	add := func(required v1alpha1.CredentialRequirements) {
-		at := rotated.AddDate(0, 0, int(required.MaxAgeDays))
-		if required.MaxAgeDays > 0 && at.After(r.input.Now) && (first.IsZero() || at.Before(first)) {
-			first = at
-		}
-	}
-	add(r.input.Organization.Spec.Baseline.Require.Credentials)
-	for i := range r.input.Policies {
-		if p := &r.input.Policies[i]; policy.Selects(p, r.input.Directory, r.input.Claw) {
-			add(p.Spec.Require.Credentials)
-		}
-	}
-	return first
+	return policy.CredentialOutlives(r.input, cred, rotated)
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math/rand"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -26,6 +27,13 @@ var (
 	worldModels     = []string{"claude-a", "claude-ab", "gpt-a"}
 	worldTypes      = []string{ResourceChannel, "repository"}
 	worldVisible    = []v1alpha1.Visibility{v1alpha1.VisibilityPrivate, v1alpha1.VisibilityTeam, v1alpha1.VisibilityOrganization}
+	worldOutsiders  = []string{"ann@cust.example", "bob@cust.example", "ann@Other.Example", "T9/U9", "@cust.example"}
+	worldDomains    = []v1alpha1.Domain{"cust.example", "other.example", "Cust.Example"} // the last one is none
+	worldClasses    = []v1alpha1.ObjectName{"gvisor", "kata"}
+	worldStores     = []v1alpha1.StoreReference{{Kind: v1alpha1.StoreOfCluster, Name: "vault"}, {Kind: v1alpha1.StoreInCage, Name: "vault"}}
+	worldKeys       = []string{"acme/a", "acme/ab", "other", "acme/../a"}
+	worldZones      = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"}
+	worldNow        = time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC) // clocks change two days later in Europe; in America they have
 )
 
 func one[T any](w world, of []T) T { return of[w.Intn(len(of))] }
@@ -60,7 +68,14 @@ func (w world) patterns(of []string, exact bool) []v1alpha1.Pattern {
 }
 
 func (w world) channelRule(exact bool) v1alpha1.ChannelRule {
-	return v1alpha1.ChannelRule{Connector: one(w, worldConnectors), Channels: w.patterns(worldChannels, exact), Users: w.patterns(worldUsers, exact)}
+	rule := v1alpha1.ChannelRule{Connector: one(w, worldConnectors), Channels: w.patterns(worldChannels, exact), Users: w.patterns(worldUsers, exact)}
+	if w.chance(40) {
+		rule.Correspondents.Users = w.patterns(worldOutsiders, exact)
+		if !exact { // a domain is no exact value: a denial of one address takes all of it
+			rule.Correspondents.Domains = some(w, worldDomains)
+		}
+	}
+	return rule
 }
 
 func (w world) toolRule(exact bool) v1alpha1.ToolRule {
@@ -89,7 +104,92 @@ func (w world) rules(most int) v1alpha1.PolicyRules {
 		Channels:   many(w, most, w.channelRule, false),
 		Tools:      many(w, most, w.toolRule, false),
 		Models:     many(w, most, w.modelRule, false),
+		Stores:     many(w, most, w.storeRule, false),
 	}
+}
+
+func (w world) storeRule(bool) v1alpha1.StoreRule {
+	return v1alpha1.StoreRule{StoreReference: one(w, worldStores), Keys: w.patterns(worldKeys, false)}
+}
+
+// schedule is open more often than not. Sometimes it is none.
+func (w world) schedule() *v1alpha1.Schedule {
+	s := &v1alpha1.Schedule{TimeZone: one(w, worldZones)}
+	for range 1 + w.Intn(2) {
+		hour := w.Intn(10)
+		window := v1alpha1.Window{Start: fmt.Sprintf("%02d:%02d", hour, w.Intn(2)*30), End: fmt.Sprintf("%02d:00", 11+hour+w.Intn(4))}
+		if w.chance(20) {
+			window.Start, window.End = window.End, window.Start // over midnight
+		}
+		for _, d := range worldDays {
+			if w.chance(85) {
+				window.Days = append(window.Days, d)
+			}
+		}
+		s.Windows = append(s.Windows, window)
+	}
+	switch {
+	case w.chance(30):
+		s.Windows = []v1alpha1.Window{{Days: worldDays, Start: "00:00", End: "24:00"}}
+	case w.chance(3):
+		s.TimeZone = one(w, []string{"Nowhere", "Local", ""})
+	case w.chance(3):
+		s.Windows[0].End = s.Windows[0].Start
+	}
+	return s
+}
+
+var worldDays = []v1alpha1.Day{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}
+
+func (w world) requirements() v1alpha1.PolicyRequirements {
+	var r v1alpha1.PolicyRequirements
+	if w.chance(12) {
+		r.Schedule = w.schedule()
+	}
+	if w.chance(12) {
+		r.MaxLifetimeDays = int32(10 + w.Intn(60))
+	}
+	if w.chance(12) {
+		for range 1 + w.Intn(3) {
+			r.Runtime.Images = append(r.Runtime.Images, one(w, worldImagePatterns).pattern)
+		}
+	}
+	if w.chance(5) {
+		r.Runtime.Digests = one(w, []v1alpha1.DigestMode{v1alpha1.DigestsRequired, v1alpha1.DigestsOptional})
+	}
+	if w.chance(8) {
+		r.Runtime.RuntimeClassNames = append(some(w, worldClasses), "gvisor")
+	}
+	if w.chance(12) {
+		r.Credentials.Sources = append(some(w, []v1alpha1.SourceKind{v1alpha1.SourceExternalSecret}), v1alpha1.SourceSecret)
+	}
+	if w.chance(12) {
+		r.Credentials.Delivery = append(some(w, []v1alpha1.Delivery{v1alpha1.DeliveryContainer}), v1alpha1.DeliveryGateway)
+	}
+	if w.chance(12) {
+		r.Credentials.MaxAgeDays = int32(1 + w.Intn(60))
+	}
+	if w.chance(20) {
+		r.Limits.RequestsPerMinute = int32(1 + w.Intn(5))
+	}
+	return r
+}
+
+// instant is a time near now: most often soon, sometimes much later, sometimes none.
+func (w world) instant() time.Time {
+	switch {
+	case w.chance(2):
+		return time.Time{}
+	case w.chance(10):
+		return worldNow.Add(time.Duration(w.Intn(400*24*60)) * time.Minute)
+	default:
+		return worldNow.Add(time.Duration(w.Intn(7*24*60)) * time.Minute)
+	}
+}
+
+// later is an end some days from now, or a few before.
+func (w world) later() *metav1.Time {
+	return &metav1.Time{Time: worldNow.Add(time.Duration(w.Intn(80*24)-5*24) * time.Hour)}
 }
 
 func (w world) policy(i int) v1alpha1.ClawPolicy {
@@ -99,29 +199,60 @@ func (w world) policy(i int) v1alpha1.ClawPolicy {
 		p.Namespace = "other"
 	}
 	p.Spec.Allow = w.rules(4)
-	if w.chance(50) {
-		p.Spec.Deny = w.rules(1)
-		if w.chance(70) {
-			p.Spec.Deny.Visibility = nil
-		}
+	if w.chance(40) {
+		p.Spec.Deny = w.denials()
+	}
+	if w.chance(35) {
+		p.Spec.Require = w.requirements()
 	}
 	return p
+}
+
+func (w world) denials() v1alpha1.PolicyRules {
+	out := w.rules(1)
+	if w.chance(70) {
+		out.Visibility = nil
+	}
+	return out
 }
 
 func (w world) organization() *v1alpha1.ClawOrganization {
 	org := &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: "acme"}}
 	for _, name := range worldMembers[:3] {
 		if w.chance(90) {
-			org.Spec.Members = append(org.Spec.Members, v1alpha1.Member{Name: name, Identities: map[string][]string{"slack": some(w, worldUsers), "github": some(w, worldUsers)}})
+			org.Spec.Members = append(org.Spec.Members, w.member(name))
 		}
 	}
 	for _, name := range worldTeams {
 		org.Spec.Teams = append(org.Spec.Teams, v1alpha1.Team{Name: name, Members: some(w, worldMembers)})
 	}
+	if w.chance(15) {
+		org.Spec.Baseline = v1alpha1.Baseline{Deny: w.denials(), Require: w.requirements()}
+	}
 	if w.chance(3) {
 		org.Spec.State = v1alpha1.OrganizationStopped
 	}
 	return org
+}
+
+func (w world) member(name v1alpha1.MemberName) v1alpha1.Member {
+	return v1alpha1.Member{Name: name, Identities: map[string][]string{"slack": some(w, worldUsers), "github": some(w, worldUsers)}}
+}
+
+// files hold a part of the directory, some of which the spec or another file says too.
+func (w world) files() []DirectoryFile {
+	var out []DirectoryFile
+	for i := range w.Intn(3) {
+		f := DirectoryFile{Name: fmt.Sprintf("people/%d.yaml", 2-i)}
+		for _, name := range some(w, []v1alpha1.MemberName{"kim", "pat", "lee"}) {
+			f.Members = append(f.Members, w.member(name))
+		}
+		if w.chance(50) {
+			f.Teams = []v1alpha1.Team{{Name: one(w, worldTeams), Members: some(w, []v1alpha1.MemberName{"pat", "kim", "ghost"})}}
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 func (w world) claw() *v1alpha1.Claw {
@@ -133,6 +264,19 @@ func (w world) claw() *v1alpha1.Claw {
 	if w.chance(3) {
 		claw.Spec.State = v1alpha1.ClawRevoked
 	}
+	claw.CreationTimestamp = metav1.NewTime(worldNow.Add(-time.Duration(w.Intn(20*24)) * time.Hour))
+	if w.chance(10) {
+		claw.CreationTimestamp = metav1.Time{}
+	}
+	if w.chance(12) {
+		claw.Spec.Schedule = w.schedule()
+	}
+	if w.chance(50) {
+		claw.Spec.ExpiresAt = w.later()
+	}
+	if w.chance(95) {
+		claw.Spec.Runtime.Container = &v1alpha1.ContainerRuntime{Image: one(w, worldImages).written}
+	}
 	credential := func() v1alpha1.ObjectName {
 		return one(w, []v1alpha1.ObjectName{"slack-key", "github-key", "slack-key"})
 	}
@@ -140,7 +284,11 @@ func (w world) claw() *v1alpha1.Claw {
 		claw.Spec.Channels = append(claw.Spec.Channels, v1alpha1.ChannelRequest{ChannelRule: rule, Credential: credential()})
 	}
 	for _, rule := range many(w, 3, w.toolRule, w.exact) {
-		claw.Spec.Tools = append(claw.Spec.Tools, v1alpha1.ToolRequest{ToolRule: rule, Credential: credential()})
+		ask := v1alpha1.ToolRequest{ToolRule: rule, Credential: credential()}
+		if w.chance(10) {
+			ask.Schedule = w.schedule()
+		}
+		claw.Spec.Tools = append(claw.Spec.Tools, ask)
 	}
 	for _, rule := range many(w, 3, w.modelRule, w.exact) {
 		claw.Spec.Models = append(claw.Spec.Models, v1alpha1.ModelRequest{ModelRule: rule, Credential: credential()})
@@ -148,24 +296,77 @@ func (w world) claw() *v1alpha1.Claw {
 	return claw
 }
 
-func (w world) input() Input {
-	in := Input{Organization: w.organization(), Claw: w.claw(), KnownConnector: func(name string) bool { return name != "nope" }}
+// scene is an input, and the files its directory is from.
+type scene struct {
+	Input
+	files []DirectoryFile
+}
+
+func (w world) scene() scene {
+	in := scene{Input: Input{Organization: w.organization(), Claw: w.claw(), KnownConnector: func(name string) bool { return name != "nope" }}, files: w.files()}
 	for i := range w.Intn(4) {
 		in.Policies = append(in.Policies, w.policy(i))
 	}
-	in.Credentials = some(w, []UsableCredential{
-		{GrantCredential: v1alpha1.GrantCredential{Name: "slack-key", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"}},
-		{GrantCredential: v1alpha1.GrantCredential{Name: "slack-key", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"}},
-		{GrantCredential: v1alpha1.GrantCredential{Name: "github-key", Connector: "github", Slots: []string{"token"}, Version: "v1"}},
-	})
-	in.SkipCredentials = w.chance(30)
+	if w.chance(40) {
+		in.Policies = append(in.Policies, generous())
+	}
+	slack, github := w.key("slack-key", "slack"), w.key("github-key", "github")
+	in.Credentials = some(w, []UsableCredential{slack, slack, github})
+	in.SkipCredentials = w.chance(20)
+	in.Now = worldNow
+	if w.chance(1) {
+		in.Now = time.Time{}
+	}
+	if w.chance(90) {
+		in.RuntimeClassName = string(one(w, worldClasses))
+	}
+	in.join()
 	return in
+}
+
+// generous allows all there is.
+func generous() v1alpha1.ClawPolicy {
+	all := []v1alpha1.Pattern{v1alpha1.Wildcard}
+	p := v1alpha1.ClawPolicy{ObjectMeta: metav1.ObjectMeta{Name: "generous", Namespace: "acme"}}
+	p.Spec.Selector.All = true
+	allow := &p.Spec.Allow
+	allow.Visibility = worldVisible
+	for _, c := range []v1alpha1.ConnectorName{"slack", "github"} {
+		allow.Channels = append(allow.Channels, v1alpha1.ChannelRule{Connector: c, Channels: all, Users: all, Correspondents: v1alpha1.Correspondents{Users: all}})
+		allow.Tools = append(allow.Tools, v1alpha1.ToolRule{Connector: c, Actions: worldActions, Resources: []v1alpha1.ResourceScope{{Type: ResourceChannel, Names: all}, {Type: "repository", Names: all}}})
+		allow.Models = append(allow.Models, v1alpha1.ModelRule{Connector: c, Models: all})
+	}
+	for _, s := range worldStores {
+		allow.Stores = append(allow.Stores, v1alpha1.StoreRule{StoreReference: s, Keys: all})
+	}
+	return p
+}
+
+// join makes the directory anew.
+func (s *scene) join() { s.Directory = NewDirectory(s.Organization, s.files...) }
+
+func (w world) key(name v1alpha1.ObjectName, connector v1alpha1.ConnectorName) UsableCredential {
+	c := UsableCredential{GrantCredential: v1alpha1.GrantCredential{Name: name, Connector: connector, Slots: []string{"token"}, Version: "v1"},
+		RotatedAt: worldNow.Add(-time.Duration(w.Intn(30*24)) * time.Hour)}
+	c.Delivery = one(w, []v1alpha1.Delivery{"", v1alpha1.DeliveryGateway, v1alpha1.DeliveryContainer})
+	if w.chance(5) {
+		c.RotatedAt = time.Time{}
+	}
+	if w.chance(75) {
+		c.Source.Secret = &v1alpha1.SecretSource{Name: "s"}
+		return c
+	}
+	c.Source.ExternalSecret = &v1alpha1.ExternalSecretSource{SecretStoreRef: one(w, worldStores)}
+	for range 1 + w.Intn(2) {
+		c.Source.ExternalSecret.Data = append(c.Source.ExternalSecret.Data, v1alpha1.ExternalSecretData{Slot: "token", Key: one(w, worldKeys)})
+	}
+	return c
 }
 
 // call is one the Claw may have asked for: most often close to an entry of it.
 func (w world) call(claw *v1alpha1.Claw) Call {
 	call := Call{Connector: string(one(w, worldConnectors)), Operation: "op", Action: one(w, worldActions),
-		Authority: one(w, []Authority{AuthorityTool, AuthorityTool, AuthorityChannel, AuthorityModel, AuthorityConnector, "bogus"})}
+		Authority: one(w, []Authority{AuthorityTool, AuthorityTool, AuthorityChannel, AuthorityModel, AuthorityConnector, "bogus"}), At: w.instant()}
 	add := func(kind string, names []v1alpha1.Pattern, all []string) {
 		if len(names) > 0 && w.chance(70) {
 			call.Resources = append(call.Resources, Resource{Type: kind, Name: w.value(one(w, names), all)})
@@ -207,7 +408,10 @@ func (w world) value(p v1alpha1.Pattern, all []string) string {
 
 // message is one the Claw may have asked to hear.
 func (w world) message(claw *v1alpha1.Claw) Message {
-	m := Message{Connector: string(one(w, worldConnectors)), Actor: one(w, worldUsers), Channel: one(w, worldChannels)}
+	m := Message{Connector: string(one(w, worldConnectors)), Actor: one(w, worldUsers), Channel: one(w, worldChannels), At: w.instant()}
+	if w.chance(40) {
+		m.Actor = one(w, worldOutsiders)
+	}
 	if len(claw.Spec.Channels) > 0 {
 		ask := one(w, claw.Spec.Channels)
 		m.Connector = string(ask.Connector)
@@ -222,4 +426,35 @@ func shuffled[T any](w world, in []T) []T {
 	out := append([]T(nil), in...)
 	w.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
+}
+
+// worldImages are images as they are written, and what they are: no more than one tag or digest of one
+// repository; nothing where they are none.
+var worldImages = []struct{ written, repository, rest string }{
+	{"ghcr.io/acme/app:1", "ghcr.io/acme/app", ":1"},
+	{"ghcr.io/acme/app:1", "ghcr.io/acme/app", ":1"},
+	{"GHCR.io/acme/app:1", "ghcr.io/acme/app", ":1"},
+	{"ghcr.io/acme/app", "ghcr.io/acme/app", ":latest"},
+	{"ghcr.io/acme/app:1@" + digestA, "ghcr.io/acme/app", "@" + digestA},
+	{"ghcr.io/acme/app@" + digestA, "ghcr.io/acme/app", "@" + digestA},
+	{"ghcr.io/acme/application:1", "ghcr.io/acme/application", ":1"},
+	{"app", "docker.io/library/app", ":latest"},
+	{"deadbeef", "", ""},
+	{"ghcr.io/acme/app:1@sha256:1", "", ""},
+}
+
+// worldImagePatterns are patterns, and what they mean in words of their own.
+var worldImagePatterns = []struct {
+	pattern v1alpha1.Pattern
+	means   func(repository, rest string) bool
+}{
+	{"*", func(string, string) bool { return true }},
+	{"ghcr.io/acme/app:*", func(repository, _ string) bool { return repository == "ghcr.io/acme/app" }},
+	{"ghcr.io/acme/*", func(repository, _ string) bool { return repository != "docker.io/library/app" }},
+	{"ghcr.io/acme/app:1", func(repository, rest string) bool { return repository == "ghcr.io/acme/app" && rest == ":1" }},
+	{v1alpha1.Pattern("ghcr.io/acme/app:2@" + digestA), func(_, rest string) bool { return rest == "@"+digestA }},
+	{"ghcr.io/acme/app@*", func(_, rest string) bool { return rest == "@"+digestA }},
+	{"ghcr.io/acme/app:l*", func(repository, rest string) bool { return repository == "ghcr.io/acme/app" && rest == ":latest" }},
+	{"app:latest", func(repository, _ string) bool { return repository == "docker.io/library/app" }},
+	{"a*b", func(string, string) bool { return false }},
 }

@@ -226,3 +226,32 @@ func TestWindowInAGapOfClocks(t *testing.T) {
 	gap := v1alpha1.Schedule{TimeZone: "Europe/Berlin", Windows: []v1alpha1.Window{{Days: []v1alpha1.Day{"Sun"}, Start: "02:00", End: "03:00"}}}
 	refusal(t, as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule = &gap }), client.DryRunAll), "")
 }
+
+// An organization that goes gets no new Claws, or it would never be gone; what it has can still be changed.
+func TestOrganizationThatGoes(t *testing.T) {
+	ctx := t.Context()
+	org := organization("leaving", func(o *v1alpha1.ClawOrganization) { o.Finalizers = []string{v1alpha1.Finalizer} })
+	of := func(name string) *v1alpha1.Claw {
+		return claw(func(c *v1alpha1.Claw) { c.Name, c.Namespace = name, "leaving" })
+	}
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "leaving", Labels: map[string]string{v1alpha1.LabelOrganization: "leaving"}}}, org, clawPolicy("leaving"))
+	t.Cleanup(func() {
+		err := as(admin).Patch(context.Background(), org, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))
+		if client.IgnoreNotFound(err) != nil {
+			t.Error(err)
+		}
+	})
+	if err := as(admin).Delete(ctx, org); err != nil {
+		t.Fatal(err)
+	}
+	if err := until(ctx, func() error {
+		err := as(sarah).Create(ctx, of("late"), client.DryRunAll)
+		if err == nil {
+			return errNotYet // the cache has not heard of it
+		}
+		refusal(t, err, `Claw.clawstaff.dev "late" is invalid: metadata.namespace: Forbidden: ClawOrganization "leaving" is being deleted and takes no new Claws: create the Claw in another organization, or when this one is there again`)
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}

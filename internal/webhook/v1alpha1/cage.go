@@ -45,6 +45,11 @@ func organizationLabel(ctx context.Context, r client.Reader, namespace string) (
 	return ns.Labels[v1alpha1.LabelOrganization], nil
 }
 
+// neverACage reports whether a namespace is Kubernetes' or the operator's own.
+func (j *judge) neverACage(namespace string) bool {
+	return namespace == "default" || namespace == j.Namespace || strings.HasPrefix(namespace, "kube-")
+}
+
 // surroundings are what an object in a cage is judged by, all read by one reader. They may be the cache's
 // own: whoever looks at them changes nothing of them.
 type surroundings struct {
@@ -61,8 +66,11 @@ func (j *judge) surround(ctx context.Context, r client.Reader, f *findings, obj 
 		return nil, err
 	}
 	if org == nil {
-		f.refuse("metadata.namespace", "namespace %q is no organization's cage: create the %s in the namespace of a ClawOrganization, or have the platform create a ClawOrganization with spec.namespace %q",
-			obj.GetNamespace(), kind, obj.GetNamespace())
+		remedy := ""
+		if !j.neverACage(obj.GetNamespace()) {
+			remedy = fmt.Sprintf(", or have the platform create a ClawOrganization with spec.namespace %q", obj.GetNamespace())
+		}
+		f.refuse("metadata.namespace", "namespace %q is no organization's cage: create the %s in the namespace of a ClawOrganization%s", obj.GetNamespace(), kind, remedy)
 		return nil, nil
 	}
 	dir, _, err := j.Directory.OfWith(ctx, j.configMaps(r), org)

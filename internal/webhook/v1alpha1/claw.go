@@ -59,6 +59,9 @@ func (v *clawValidator) look(ctx context.Context, r client.Reader, f *findings, 
 		return err
 	}
 	if old == nil {
+		if s.organization.DeletionTimestamp != nil {
+			f.refuse("metadata.namespace", "ClawOrganization %q is being deleted and takes no new Claws: create the Claw in another organization, or when this one is there again", s.organization.Name)
+		}
 		if err := v.withinQuota(ctx, f, s, claw); err != nil {
 			return err
 		}

@@ -67,6 +67,8 @@ func TestCreateClaw(t *testing.T) {
 			want: invalid + `metadata.namespace: Forbidden: namespace "open" is no organization's cage: create the Claw in the namespace of a ClawOrganization, or have the platform create a ClawOrganization with spec.namespace "open"`},
 		{name: "a namespace that only says it is a cage", user: sarah, mutate: func(c *v1alpha1.Claw) { c.Namespace = "pretender" },
 			want: invalid + `metadata.namespace: Forbidden: namespace "pretender" is no organization's cage: create the Claw in the namespace of a ClawOrganization, or have the platform create a ClawOrganization with spec.namespace "pretender"`},
+		{name: "Kubernetes' own namespace", user: admin, mutate: func(c *v1alpha1.Claw) { c.Namespace = "kube-system" },
+			want: invalid + `metadata.namespace: Forbidden: namespace "kube-system" is no organization's cage: create the Claw in the namespace of a ClawOrganization`},
 		{name: "an owner who is no member", user: gitops, mutate: func(c *v1alpha1.Claw) { c.Spec.Owner = "eve@other.example" },
 			want: invalid + `[spec.owner: Forbidden: "eve@other.example" is no member of ClawOrganization "acme": name one of spec.members, or have the platform add them there, ` +
 				`spec.visibility: Forbidden: asked for visibility Team; ` + noPolicy + `, ` +

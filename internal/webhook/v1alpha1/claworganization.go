@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	nodev1 "k8s.io/api/node/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -187,7 +186,7 @@ func (v *organizationValidator) namespace(ctx context.Context, r client.Reader, 
 	if org.Spec.Namespace == "" {
 		path = "metadata.name"
 	}
-	if cage == "default" || cage == v.Namespace || strings.HasPrefix(cage, "kube-") {
+	if v.neverACage(cage) {
 		f.refuse(path, "namespace %q is Kubernetes' or the operator's own and cannot be a cage: set spec.namespace to another one", cage)
 		return nil
 	}

@@ -40,6 +40,9 @@ func warnContradictions(f *findings, spec *v1alpha1.ClawPolicySpec) {
 			dead(fmt.Sprintf("spec.allow.models[%d]", i))
 		}
 	}
+	if sources := spec.Require.Credentials.Sources; len(spec.Allow.Stores) > 0 && len(sources) > 0 && !slices.Contains(sources, v1alpha1.SourceExternalSecret) {
+		f.warn("spec.allow.stores: spec.require.credentials.sources of this policy is without ExternalSecret, and a requirement holds whatever is allowed: these allow nothing")
+	}
 	for i, a := range spec.Allow.Stores {
 		if slices.ContainsFunc(spec.Deny.Stores, func(d v1alpha1.StoreRule) bool {
 			return a.StoreReference == d.StoreReference && c.all(a.Keys, d.Keys)

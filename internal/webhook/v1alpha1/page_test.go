@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -67,15 +69,16 @@ func examplesOf(page string) []example {
 func TestPermissionsPage(t *testing.T) {
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "globex", Labels: map[string]string{v1alpha1.LabelOrganization: "globex"}}})
 	t.Cleanup(func() {
-		for _, what := range []string{"claws", "clawpolicies"} {
-			if out, err := kubectl(t, "", "", "delete", what, "--all", "-n", "globex"); err != nil {
-				t.Errorf("%s", out)
-			}
-		}
-		if out, err := kubectl(t, "", "", "delete", "claworganization", "globex"); err != nil {
-			t.Errorf("%s", out)
+		ctx, k8s := context.Background(), as(admin)
+		err := errors.Join(
+			k8s.DeleteAllOf(ctx, &v1alpha1.Claw{}, client.InNamespace("globex")),
+			k8s.DeleteAllOf(ctx, &v1alpha1.ClawPolicy{}, client.InNamespace("globex")),
+			k8s.Delete(ctx, &v1alpha1.ClawOrganization{ObjectMeta: metav1.ObjectMeta{Name: "globex"}}))
+		if err != nil {
+			t.Error(err)
 		}
 	})
+	run := kubectl(t)
 	path := filepath.Join(controlplane.Root(), "docs", "permissions.md")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -89,11 +92,11 @@ func TestPermissionsPage(t *testing.T) {
 		switch e.what {
 		case "applied":
 			applied = append(applied, strings.Split(e.yaml, "---\n")...)
-			apply(t, e)
+			apply(t, run, e)
 			said = append(said, "")
 		case "refused to":
 			refusals++
-			said = append(said, refused(t, e))
+			said = append(said, refused(t, run, e))
 		case "changed to":
 			applied = append(applied, e.yaml)
 			said = append(said, "")
@@ -123,10 +126,10 @@ func TestPermissionsPage(t *testing.T) {
 }
 
 // apply applies an example until it takes: the cache may not have yet what came before.
-func apply(t *testing.T, e example) {
+func apply(t *testing.T, run runner, e example) {
 	t.Helper()
 	if err := until(t.Context(), func() error {
-		out, err := kubectl(t, e.who, e.yaml, "apply", "-f", "-")
+		out, err := run(e.who, e.yaml, "apply", "-f", "-")
 		if err != nil {
 			return errors.New(out)
 		}
@@ -137,9 +140,9 @@ func apply(t *testing.T, e example) {
 }
 
 // refused is what kubectl says when it is refused.
-func refused(t *testing.T, e example) string {
+func refused(t *testing.T, run runner, e example) string {
 	t.Helper()
-	out, err := kubectl(t, e.who, e.yaml, "apply", "-f", "-")
+	out, err := run(e.who, e.yaml, "apply", "-f", "-")
 	if err == nil {
 		t.Fatalf("not refused:\n%s\n%s", e.yaml, out)
 	}
@@ -202,18 +205,19 @@ func granted(t *testing.T, objects []string) string {
 	return strings.Join(lines, "")
 }
 
-// kubectl runs the one of the control plane, as a user; nobody is a cluster administrator.
-func kubectl(t *testing.T, user, stdin string, args ...string) (string, error) {
+// runner runs kubectl as a user; nobody is a cluster administrator.
+type runner func(user, stdin string, args ...string) (string, error)
+
+// kubectl is that of the control plane.
+func kubectl(t *testing.T) runner {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
-	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData, Impersonate: user}
-	if user != "" {
-		c.AuthInfos["test"].ImpersonateGroups = []string{"system:authenticated"}
-	}
+	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
 	c.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	c.CurrentContext = "test"
-	file := filepath.Join(t.TempDir(), "kubeconfig")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "kubeconfig")
 	if err := clientcmd.WriteToFile(*c, file); err != nil {
 		t.Fatal(err)
 	}
@@ -221,12 +225,18 @@ func kubectl(t *testing.T, user, stdin string, args ...string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(assets, "kubectl"), append([]string{"--kubeconfig", file}, args...)...)
-	cmd.Stdin = strings.NewReader(stdin)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("kubectl %s: %w", strings.Join(args, " "), err)
+	return func(user, stdin string, args ...string) (string, error) {
+		args = append([]string{"--kubeconfig", file, "--cache-dir", dir}, args...)
+		if user != "" {
+			args = append(args, "--as", user, "--as-group", "system:authenticated")
+		}
+		cmd := exec.Command(filepath.Join(assets, "kubectl"), args...)
+		cmd.Stdin = strings.NewReader(stdin)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Run(); err != nil {
+			return out.String(), fmt.Errorf("kubectl: %w", err)
+		}
+		return out.String(), nil
 	}
-	return out.String(), nil
 }

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -64,6 +65,7 @@ func (j *judge) policiesOver(ctx context.Context, s *surroundings, claw *v1alpha
 		if err := s.reader.List(ctx, &list, client.InNamespace(claw.Namespace), client.MatchingFields{policySelects: key}, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list ClawPolicies: %w", err)
 		}
+		out = slices.Grow(out, len(list.Items))
 		for i := range list.Items {
 			if p := &list.Items[i]; !seen[p.Name] {
 				seen[p.Name] = true

@@ -202,6 +202,10 @@ func TestPolicyWarnings(t *testing.T) {
 				Stores:     p.Spec.Allow.Stores,
 			}
 		}, []string{"spec.allow.visibility[0]" + dead, "spec.allow.channels[0]" + dead, "spec.allow.tools[0]" + dead, "spec.allow.models[0]" + dead, "spec.allow.stores[0]" + dead}},
+		{"stores that are allowed where none may be used", func(p *pol) {
+			p.Spec.Allow.Stores = []v1alpha1.StoreRule{{StoreReference: v1alpha1.StoreReference{Kind: v1alpha1.StoreInCage, Name: "vault"}, Keys: []v1alpha1.Pattern{"acme/*"}}}
+			p.Spec.Require.Credentials.Sources = []v1alpha1.SourceKind{v1alpha1.SourceSecret}
+		}, []string{"spec.allow.stores: spec.require.credentials.sources of this policy is without ExternalSecret, and a requirement holds whatever is allowed: these allow nothing"}},
 		{"denied in part", func(p *pol) {
 			p.Spec.Deny = v1alpha1.PolicyRules{
 				Channels: []v1alpha1.ChannelRule{{Connector: "slack", Correspondents: v1alpha1.Correspondents{Users: []v1alpha1.Pattern{"*"}}}, {Connector: "slack", Channels: []v1alpha1.Pattern{"C0SUPPORT"}}},

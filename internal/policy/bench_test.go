@@ -78,6 +78,16 @@ func BenchmarkDecide(b *testing.B) {
 	})
 }
 
+// weekly is open for some minutes of many hours of every day.
+func weekly(zone string, windows, minutes int) *v1alpha1.Schedule {
+	s := &v1alpha1.Schedule{TimeZone: zone}
+	for i := range windows {
+		s.Windows = append(s.Windows, v1alpha1.Window{Days: []v1alpha1.Day{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"},
+			Start: fmt.Sprintf("%02d:%02d", i*40/60, i*40%60), End: fmt.Sprintf("%02d:%02d", i*40/60, i*40%60+minutes)})
+	}
+	return s
+}
+
 // greedy are the worst that the schema and the size of an object let through.
 func greedy() map[string]Input {
 	texts := func(n int, format string) []v1alpha1.Pattern {
@@ -196,22 +206,34 @@ func greedy() map[string]Input {
 		}
 	})
 	out["32 channels entries of 768 names, 640 rules"] = in
+
+	in = start()
+	in.Now = time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)
+	in.Claw.Spec.Schedule = weekly("Africa/Casablanca", 32, 9)
+	policies(&in, 1000, func(i int, p *v1alpha1.ClawPolicySpec) {
+		// Each is closed for another minute, in which the Claw is closed too.
+		zones := []string{"Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Tokyo", "Africa/Cairo", "America/Santiago"}
+		closes, opens := fmt.Sprintf("%02d:%02d", i%23, 30+i/23%9), fmt.Sprintf("%02d:%02d", i%23, 31+i/23%9)
+		p.Require.Schedule = &v1alpha1.Schedule{TimeZone: zones[i%len(zones)], Windows: []v1alpha1.Window{{Days: worldDays, Start: opens, End: "24:00"}, {Days: worldDays, Start: "00:00", End: closes}}}
+		p.Require.Schedule.Windows = append(p.Require.Schedule.Windows, weekly("UTC", 30, 1).Windows...)
+	})
+	out["1000 schedules that are required, of other zones"] = in
 	return out
 }
 
-// However much is asked, and however many rules there are, a grant is compiled in a moment.
+// However much is asked, and however many rules there are, a grant is compiled in a moment. The benchmark
+// measures it; this only finds what has become ten times as slow, on a machine that does other things too.
 func TestCompileIsQuick(t *testing.T) {
 	for name, in := range greedy() {
-		t.Run(name, func(t *testing.T) {
-			result := testing.Benchmark(func(b *testing.B) {
-				for b.Loop() {
-					Compile(in)
-				}
-			})
-			t.Logf("%s", result)
-			if per := time.Duration(result.NsPerOp()); per > 5*time.Second { // on the slowest of machines
-				t.Errorf("it takes %s", per)
-			}
-		})
+		least := time.Hour
+		for range 3 {
+			start := time.Now()
+			Compile(in)
+			least = min(least, time.Since(start))
+		}
+		t.Logf("%s: %s", name, least)
+		if least > 2*time.Second {
+			t.Errorf("%s: it takes %s", name, least)
+		}
 	}
 }

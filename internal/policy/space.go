@@ -32,7 +32,8 @@ type names struct {
 	sorted  []name
 	lengths []int // of the texts that have a "*", each once
 	odd     []int // the places of what is no pattern
-	ready   bool
+	exact   map[string]stretch
+	open    map[string]stretch // those with a "*"
 }
 
 type name struct {
@@ -79,7 +80,7 @@ func (s *space) covered(out set, kind string, allowed []v1alpha1.Pattern) set {
 		return out
 	}
 	n.prepare()
-	var found []stretch
+	found := make([]stretch, 0, len(allowed))
 	for _, p := range allowed {
 		text, prefix, ok := split(p)
 		switch {
@@ -87,7 +88,7 @@ func (s *space) covered(out set, kind string, allowed []v1alpha1.Pattern) set {
 		case prefix:
 			found = append(found, n.startingWith(text))
 		default:
-			found = append(found, n.same(text, false))
+			found = append(found, n.exact[text])
 		}
 	}
 	return s.fill(out, n, found)
@@ -101,7 +102,7 @@ func (s *space) overlapped(out set, kind string, denied []v1alpha1.Pattern) set 
 		return out
 	}
 	n.prepare()
-	var found []stretch
+	found := make([]stretch, 0, len(denied))
 	for _, p := range denied {
 		text, prefix, ok := split(p)
 		if !ok {
@@ -110,13 +111,13 @@ func (s *space) overlapped(out set, kind string, denied []v1alpha1.Pattern) set 
 		if prefix {
 			found = append(found, n.startingWith(text))
 		} else {
-			found = append(found, n.same(text, false))
+			found = append(found, n.exact[text])
 		}
 		for _, l := range n.lengths {
 			if l > len(text) {
 				break
 			}
-			found = append(found, n.same(text[:l], true))
+			found = append(found, n.open[text[:l]])
 		}
 	}
 	return s.mark(s.fill(out, n, found), n.odd)
@@ -135,18 +136,26 @@ func (s *space) all(out set, kind string) set {
 type stretch struct{ from, to int }
 
 func (n *names) prepare() {
-	if n.ready {
+	if n.exact != nil {
 		return
 	}
-	n.ready = true
+	n.exact, n.open = map[string]stretch{}, map[string]stretch{}
 	slices.SortFunc(n.sorted, func(a, b name) int {
 		return cmp.Or(strings.Compare(a.text, b.text), compareBool(a.prefix, b.prefix))
 	})
 	lengths := map[int]bool{}
-	for _, one := range n.sorted {
-		if one.prefix {
-			lengths[len(one.text)] = true
+	for from := 0; from < len(n.sorted); {
+		one, to := n.sorted[from], from+1
+		for to < len(n.sorted) && n.sorted[to].text == one.text && n.sorted[to].prefix == one.prefix {
+			to++
 		}
+		if one.prefix {
+			n.open[one.text] = stretch{from, to}
+			lengths[len(one.text)] = true
+		} else {
+			n.exact[one.text] = stretch{from, to}
+		}
+		from = to
 	}
 	for l := range lengths {
 		n.lengths = append(n.lengths, l)
@@ -172,19 +181,6 @@ func (n *names) startingWith(text string) stretch {
 	}
 	from := sort.Search(len(n.sorted), func(i int) bool { return n.sorted[i].text >= text })
 	to := from + sort.Search(len(n.sorted)-from, func(i int) bool { return !strings.HasPrefix(n.sorted[from+i].text, text) })
-	return stretch{from, to}
-}
-
-// same finds the names of a text, exact or with a "*".
-func (n *names) same(text string, prefix bool) stretch {
-	from := sort.Search(len(n.sorted), func(i int) bool {
-		one := n.sorted[i]
-		return one.text > text || one.text == text && (one.prefix || !prefix)
-	})
-	to := from
-	for to < len(n.sorted) && n.sorted[to].text == text && n.sorted[to].prefix == prefix {
-		to++
-	}
 	return stretch{from, to}
 }
 

@@ -107,9 +107,10 @@ func (r *Reconciler) inCageOf(ctx context.Context, o client.Object) []reconcile.
 }
 
 // onlyUsernames tells whether nothing differs but what is no Claw's concern, and the usernames that members
-// have at the API server, which are their own Claws' only.
+// have at the API server, which are their own Claws' only. Who else has a username is not seen here where
+// there are members beside the spec's.
 func onlyUsernames(before, after *v1alpha1.ClawOrganization) bool {
-	if ready(before) != ready(after) {
+	if ready(before) != ready(after) || len(after.Spec.DirectoryRefs) > 0 {
 		return false
 	}
 	plain := func(o *v1alpha1.ClawOrganization) v1alpha1.ClawOrganizationSpec {

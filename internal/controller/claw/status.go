@@ -263,8 +263,16 @@ func expiredMessage(f *facts) string {
 	}
 	for _, w := range f.result.Withheld {
 		if w.Path == "spec.expiresAt" && w.Policy != "" {
-			return fmt.Sprintf("the Claw's time ended%s, as policy %q requires: create another Claw, or have that policy give it more time", at, w.Policy)
+			return fmt.Sprintf("the Claw's time ended%s, as %s requires: create another Claw, or have that give it more time", at, policyName(w.Policy))
 		}
 	}
 	return fmt.Sprintf("the Claw's time ended%s: a later spec.expiresAt lets it go on, where policies do", at)
+}
+
+// policyName names a policy, or an organization's baseline, in a sentence.
+func policyName(name string) string {
+	if strings.Contains(name, " ") {
+		return "the " + name
+	}
+	return fmt.Sprintf("policy %q", name)
 }

@@ -190,7 +190,7 @@ func TestComputeStatus(t *testing.T) {
 				f.result.Expired, f.result.Grant.State = true, v1alpha1.GrantStopped
 				f.result.Withheld = []v1alpha1.Withheld{{Path: "spec.expiresAt", Reason: v1alpha1.WithheldRequired, Policy: "ninety-days"}}
 			}),
-			phase: v1alpha1.PhaseExpired, reason: v1alpha1.ReasonExpired, part: v1alpha1.ConditionNetworkEnforced, stalled: true, says: "ninety-days",
+			phase: v1alpha1.PhaseExpired, reason: v1alpha1.ReasonExpired, part: v1alpha1.ConditionNetworkEnforced, stalled: true, says: `as policy "ninety-days" requires`,
 		},
 		"expired in a stopped organization": {
 			facts: running(func(f *facts) {
@@ -381,7 +381,10 @@ func TestRenamed(t *testing.T) {
 		"an identity": func(o *v1alpha1.ClawOrganization) { o.Spec.Members[0].Identities = map[string][]string{"slack": {"U"}} },
 		"a team":      func(o *v1alpha1.ClawOrganization) { o.Spec.Teams = []v1alpha1.Team{{Name: "t"}} },
 		"state":       func(o *v1alpha1.ClawOrganization) { o.Spec.State = v1alpha1.OrganizationStopped },
-		"baseline":    func(o *v1alpha1.ClawOrganization) { o.Spec.Baseline.Require.MaxLifetimeDays = 1 },
+		"a file": func(o *v1alpha1.ClawOrganization) {
+			o.Spec.DirectoryRefs = []v1alpha1.ConfigMapReference{{ConfigMap: "x"}}
+		},
+		"baseline": func(o *v1alpha1.ClawOrganization) { o.Spec.Baseline.Require.MaxLifetimeDays = 1 },
 	} {
 		after := before.DeepCopy()
 		change(after)
@@ -393,5 +396,30 @@ func TestRenamed(t *testing.T) {
 	quota.Spec.Quota.Claws = new(int32)
 	if !onlyUsernames(before, quota) || len(renamed(before, quota)) != 0 {
 		t.Error("a quota is taken to be about Claws")
+	}
+}
+
+// TestObserveTime: what opens and closes by the clock is looked at again at the next turn of any schedule.
+func TestObserveTime(t *testing.T) {
+	window := func(start, end string) v1alpha1.Schedule {
+		days := []v1alpha1.Day{v1alpha1.Monday, v1alpha1.Tuesday, v1alpha1.Wednesday, v1alpha1.Thursday, v1alpha1.Friday, v1alpha1.Saturday, v1alpha1.Sunday}
+		return v1alpha1.Schedule{TimeZone: "UTC", Windows: []v1alpha1.Window{{Days: days, Start: start, End: end}}}
+	}
+	for name, c := range map[string]struct {
+		schedules []v1alpha1.Schedule
+		state     v1alpha1.GrantState
+		closed    bool
+		turns     time.Time
+	}{
+		"always":      {nil, v1alpha1.GrantActive, false, time.Time{}},
+		"open":        {[]v1alpha1.Schedule{window("08:00", "18:00")}, v1alpha1.GrantActive, false, now.Add(6 * time.Hour)},
+		"closed":      {[]v1alpha1.Schedule{window("13:00", "18:00")}, v1alpha1.GrantActive, true, now.Add(time.Hour)},
+		"both":        {[]v1alpha1.Schedule{window("08:00", "18:00"), window("14:00", "15:00")}, v1alpha1.GrantActive, true, now.Add(2 * time.Hour)},
+		"not running": {[]v1alpha1.Schedule{window("13:00", "18:00")}, v1alpha1.GrantStopped, false, time.Time{}},
+	} {
+		f := facts{result: policy.Result{Grant: v1alpha1.ClawGrantSpec{State: c.state, Schedules: c.schedules}}}
+		if f.observeTime(now); f.closed != c.closed || !f.turns.Equal(c.turns) {
+			t.Errorf("%s: closed %v until %s, want %v until %s", name, f.closed, f.turns, c.closed, c.turns)
+		}
 	}
 }

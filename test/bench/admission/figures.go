@@ -44,7 +44,7 @@ func figures(c Config, measured []measurement, memory proc.Memory) []report.Figu
 			Compared: fmt.Sprintf("%.2g×", stats.Ratio(all, bare)),
 		},
 		report.Figure{
-			Name: fmt.Sprintf("manager on standby with %s Claws, %s policies and %s members in its caches, anonymous / resident",
+			Name: fmt.Sprintf("manager on standby right after all this, with %s Claws, %s policies and %s members in its caches, anonymous / resident",
 				thousands(c.Claws), thousands(c.Policies), thousands(c.Members)),
 			Value: proc.MiB(memory.Anonymous) + " / " + proc.MiB(memory.Resident),
 		})

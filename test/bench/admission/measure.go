@@ -29,11 +29,11 @@ var cost = level{name: "50 parallel", parallel: 50, paces: 1, goal: 8 * time.Mil
 
 // levels are those of the goal, which is what Kyverno adds, and two at which no core is short.
 var levels = []level{
-	{name: "1 at a time", parallel: 1, paces: 1.5},
+	{name: "1 at a time", parallel: 1, paces: 1},
 	{name: "100 a second", parallel: 50, perSecond: 100, paces: 2},
 	cost,
-	{name: "200 parallel", parallel: 200, paces: 1.5, goal: 68 * time.Millisecond},
-	{name: "500 parallel", parallel: 500, paces: 2, goal: 124 * time.Millisecond},
+	{name: "200 parallel", parallel: 200, paces: 1.2, goal: 68 * time.Millisecond},
+	{name: "500 parallel", parallel: 500, paces: 1.8, goal: 124 * time.Millisecond},
 }
 
 // sample is what one visit to an arm measured at one level.

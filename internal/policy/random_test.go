@@ -69,6 +69,9 @@ func (w world) patterns(of []string, exact bool) []v1alpha1.Pattern {
 
 func (w world) channelRule(exact bool) v1alpha1.ChannelRule {
 	rule := v1alpha1.ChannelRule{Connector: one(w, worldConnectors), Channels: w.patterns(worldChannels, exact), Users: w.patterns(worldUsers, exact)}
+	if w.chance(20) {
+		rule.Users = append(rule.Users, w.pattern(worldOutsiders, exact))
+	}
 	if w.chance(40) {
 		rule.Correspondents.Users = w.patterns(worldOutsiders, exact)
 		if !exact { // a domain is no exact value: a denial of one address takes all of it

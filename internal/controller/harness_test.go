@@ -1,13 +1,17 @@
 package controller_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,11 +19,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/rand"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -27,15 +31,19 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/controller"
 	"github.com/clawstaff/clawstaff/internal/installation"
+	"github.com/clawstaff/clawstaff/internal/testing/chart"
 	"github.com/clawstaff/clawstaff/internal/testing/controlplane"
+	"github.com/clawstaff/clawstaff/internal/webhook/serving"
+	webhookv1alpha1 "github.com/clawstaff/clawstaff/internal/webhook/v1alpha1"
 )
 
 const (
@@ -43,9 +51,9 @@ const (
 	gatewayImage      = "clawstaff.dev/gateway:test"
 )
 
-// api is the API server past every cache, as an administrator, and asManager as the manager; a manager with
-// all controllers runs beside.
-var api, asManager client.Client
+// api is the API server past every cache, as an administrator, asManager as a test that tries what the manager
+// may not, and own as the manager itself; a manager with all controllers runs beside.
+var api, asManager, own client.Client
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -54,28 +62,56 @@ func TestMain(m *testing.M) {
 	} else {
 		ctrl.SetLogger(logr.Discard())
 	}
-	os.Exit(func() int {
-		config, _, stop, err := controlplane.Run()
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer stop()
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		done, err := startManager(ctx, config)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		code := m.Run()
-		cancel()
-		<-done
-		return code
-	}())
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
-func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, error) {
+func run(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "controllers-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	record, err := newRecord(dir)
+	if err != nil {
+		return 1, err
+	}
+	config, env, stop, err := controlplane.Run(record.keep)
+	if err != nil {
+		return 1, err
+	}
+	defer stop()
+	user, err := env.AddUser(managerUser, nil)
+	if err != nil {
+		return 1, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done, err := startManager(ctx, config, user.Config())
+	if err != nil {
+		return 1, err
+	}
+	code := m.Run()
+	cancel()
+	<-done
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
+		// All that the manager does was done: what was never used is not needed.
+		return code, record.compare()
+	}
+	return code, nil
+}
+
+// managerUser is whom the manager is, as the chart installs it.
+var managerUser = envtest.User{
+	Name:   "system:serviceaccount:" + operatorNamespace + ":" + v1alpha1.ManagedBy,
+	Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace},
+}
+
+func startManager(ctx context.Context, config, user *rest.Config) (<-chan struct{}, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -91,34 +127,49 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 	if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}); err != nil {
 		return nil, err
 	}
-	keeper := installation.Keeper{Client: api, Live: api, Namespace: operatorNamespace}
+	catalogue, err := connector.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	if err := install(ctx); err != nil {
+		return nil, err
+	}
+	// As the chart installs it, with the rights the chart gives and no more.
+	user.QPS, user.Burst = -1, -1
+	tests := rest.CopyConfig(user)
+	tests.UserAgent = agentOfTests
+	if asManager, err = client.New(tests, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
+	}
+	if own, err = client.New(user, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
+	}
+	keeper := installation.Keeper{Client: own, Live: own, Namespace: operatorNamespace}
 	if _, err := keeper.LedgerTLS(ctx, time.Now()); err != nil {
+		return nil, err
+	}
+	if err := keeper.WebhookSecret(ctx); err != nil {
 		return nil, err
 	}
 	hasher, err := keeper.Hasher(ctx)
 	if err != nil {
 		return nil, err
 	}
-	catalogue, err := connector.Builtin()
+	certificates := serving.New(operatorNamespace)
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	if err := grantRights(ctx); err != nil {
-		return nil, err
-	}
-	// As the chart installs it, with the rights the chart gives and no more.
-	config = rest.CopyConfig(config)
-	config.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + operatorNamespace + ":" + v1alpha1.ManagedBy,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
-	}
-	if asManager, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return nil, err
-	}
-	mgr, err := ctrl.NewManager(counted(config), ctrl.Options{
+	webhooks = certificates.Server("127.0.0.1", port)
+	mgr, err := ctrl.NewManager(counted(user), ctrl.Options{
 		Scheme: scheme, Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		LeaderElection: true, LeaderElectionID: "clawstaff-manager", LeaderElectionNamespace: operatorNamespace, LeaderElectionReleaseOnCancel: true,
+		WebhookServer: webhooks,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := certificates.Setup(mgr); err != nil {
 		return nil, err
 	}
 	err = controller.Setup(ctx, mgr, controller.Config{
@@ -131,6 +182,9 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 	if err != nil {
 		return nil, err
 	}
+	if err := webhookv1alpha1.Setup(mgr, webhookv1alpha1.Options{Catalogue: catalogue, Namespace: operatorNamespace}); err != nil {
+		return nil, err
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -141,28 +195,63 @@ func startManager(ctx context.Context, config *rest.Config) (<-chan struct{}, er
 	return done, nil
 }
 
-// grantRights creates what the chart's manager-rbac.yaml says. Its templates are of the simplest kind.
-func grantRights(ctx context.Context) error {
-	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "charts", "clawstaff", "templates", "manager-rbac.yaml"))
+// webhooks is the manager's webhook. The API server does not ask it, so that what it would refuse can be tried.
+var webhooks webhook.Server
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// install creates the chart's rights, and its webhook's configuration with nothing to ask about.
+func install(ctx context.Context) error {
+	rights, err := chart.Render("templates/manager-rbac.yaml")
 	if err != nil {
 		return err
 	}
-	var plain []string
-	for _, line := range strings.Split(string(text), "\n") {
-		if !strings.Contains(line, "include") {
-			plain = append(plain, strings.ReplaceAll(line, "{{ .Release.Namespace }}", operatorNamespace))
-		}
+	hooks := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	if err := chart.RenderAs("templates/webhook.yaml", hooks); err != nil {
+		return err
 	}
-	for _, doc := range strings.Split(strings.Join(plain, "\n"), "\n---\n") {
-		var o unstructured.Unstructured
-		if err := yaml.Unmarshal([]byte(doc), &o.Object); err != nil {
-			return err
-		}
-		if err := api.Create(ctx, &o); err != nil {
-			return fmt.Errorf("create %s %s: %w", o.GetKind(), o.GetName(), err)
+	for i := range hooks.Webhooks {
+		hooks.Webhooks[i].ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"nothing": "has-this"}}
+	}
+	for _, o := range append(rights, hooks) {
+		if err := api.Create(ctx, o); err != nil {
+			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
 		}
 	}
 	return nil
+}
+
+// refused are paths the manager is refused for now, as if its rights were not in force.
+var refused sync.Map
+
+// refuse refuses the manager what is at a path, until the returned function is called.
+func refuse(path string) func() {
+	refused.Store(path, true)
+	return func() { refused.Delete(path) }
+}
+
+func refusal(r *http.Request) *http.Response {
+	found := false
+	refused.Range(func(path, _ any) bool {
+		found = strings.Contains(r.URL.Path+"/", path.(string)+"/")
+		return !found
+	})
+	if !found {
+		return nil
+	}
+	status := apierrors.NewForbidden(corev1.Resource("things"), "", errors.New("as a test has it")).Status()
+	body, _ := json.Marshal(status)
+	return &http.Response{
+		StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
 }
 
 // writes counts what the manager asks the API server to write, and journal has the last of them.
@@ -178,8 +267,11 @@ type countingTransport struct{ http.RoundTripper }
 
 func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	looks.note(r)
-	// Events are told, not kept, and no state.
-	if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
+	if response := refusal(r); response != nil {
+		return response, nil
+	}
+	// Events are told, not kept, and no state; nor is it who leads.
+	if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") && !strings.Contains(r.URL.Path, "/leases") {
 		writes.Add(1)
 		journal.Lock()
 		journal.lines = append(journal.lines, r.Method+" "+r.URL.Path)

@@ -42,6 +42,15 @@ func TestCageIsMadeAndKept(t *testing.T) {
 			return ""
 		})
 	}
+	// What gives containers a share is as it should be again, and nobody else's.
+	limits := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.QuotaName}}
+	update(t, limits, func(l *corev1.LimitRange) { l.Spec.Limits = nil })
+	eventually(t, func() string {
+		if !get(t, limits) || len(limits.Spec.Limits) != 1 {
+			return "containers have no limits"
+		}
+		return ""
+	})
 	// Labels that make it a cage come back.
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.name}}
 	update(t, namespace, func(n *corev1.Namespace) { delete(n.Labels, "pod-security.kubernetes.io/enforce") })

@@ -3,6 +3,7 @@ package cages
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -43,7 +44,11 @@ func (w *Watcher) Inside(next reconcile.Reconciler) reconcile.Reconciler {
 		if !w.Entered(request.Namespace) {
 			return reconcile.Result{}, nil
 		}
-		return next.Reconcile(ctx, request)
+		result, err := next.Reconcile(ctx, request)
+		if apierrors.IsForbidden(err) && !w.Entered(request.Namespace) {
+			return reconcile.Result{}, nil // the rights were given up meanwhile
+		}
+		return result, err
 	})
 }
 

@@ -182,7 +182,7 @@ func (r *Reconciler) apply(ctx context.Context, org *v1alpha1.ClawOrganization, 
 		facts.taken = true
 	}
 	applier := apply.Applier{Client: r.Client, Live: r.Live}
-	if err := r.enter(ctx, applier, org, facts); err != nil {
+	if err := r.enter(ctx, applier, org, facts); err != nil || facts.blocked != nil {
 		return err
 	}
 	if err := r.adopt(ctx, org, facts); err != nil || facts.blocked != nil {

@@ -133,10 +133,14 @@ func (r *Reconciler) adopt(ctx context.Context, org *v1alpha1.ClawOrganization, 
 	if err != nil || len(strangers) == 0 {
 		return err
 	}
-	f.blocked = &blocked{reason: v1alpha1.ReasonNamespaceNotEmpty, message: fmt.Sprintf(
+	f.blocked = notEmpty(org, strangers)
+	return nil
+}
+
+func notEmpty(org *v1alpha1.ClawOrganization, strangers []string) *blocked {
+	return &blocked{reason: v1alpha1.ReasonNamespaceNotEmpty, message: fmt.Sprintf(
 		"namespace %q holds what is not a cage's: %s: remove it, or choose another spec.namespace. A cage to be holds only a new namespace's defaults, ClawStaff kinds, ConfigMaps and Secrets of type %s",
 		org.Cage(), strings.Join(strangers, ", "), v1alpha1.SecretTypeCredential)}
-	return nil
 }
 
 // hasAdopted tells whether the organization's status says that it has its namespace. A cache that lags
@@ -243,7 +247,7 @@ type known struct {
 func (k *known) claw(c *v1alpha1.Claw) {
 	k.owners[c.UID] = true
 	k.rights[cage.GatewayName(c.Name)] = c.UID
-	k.rights[c.Name+"-owner"] = c.UID
+	k.rights[cage.OwnerName(c.Name)] = c.UID
 }
 
 func (k *known) belongs(o client.Object) bool {

@@ -71,12 +71,8 @@ func (r *Reconciler) enter(ctx context.Context, applier apply.Applier, org *v1al
 		return errEntering
 	}
 	err := applier.Shared(ctx, cage.ForManager(org, r.OperatorNamespace, f.claws > 0))
-	if apierrors.IsInvalid(err) && f.binding != nil {
-		// It is bound to another role, and that cannot be changed.
-		if err := r.leave(ctx, f.binding); err != nil {
-			return err
-		}
-		return errEntering
+	if apierrors.IsInvalid(err) {
+		return r.displace(ctx, org, f)
 	}
 	if err != nil {
 		return fmt.Errorf("give the manager its rights in the cage: %w", err)
@@ -85,6 +81,24 @@ func (r *Reconciler) enter(ctx context.Context, applier apply.Applier, org *v1al
 		return errEntering
 	}
 	return nil
+}
+
+// displace removes a RoleBinding of the manager's name that is bound to another role, which cannot be changed.
+// Somebody put it there; that it gives the manager the right to remove it would be a coincidence.
+func (r *Reconciler) displace(ctx context.Context, org *v1alpha1.ClawOrganization, f *facts) error {
+	b, err := r.observeBinding(ctx, r.Live, org)
+	if err != nil || b == nil {
+		return errors.Join(errEntering, err)
+	}
+	err = r.leave(ctx, b)
+	if apierrors.IsForbidden(err) {
+		f.blocked = notEmpty(org, []string{fmt.Sprintf("RoleBinding %s of role %s", b.Name, b.RoleRef.Name)})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errEntering
 }
 
 // leave takes the manager's rights in a cage away: exactly the binding that was seen.

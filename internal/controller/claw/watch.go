@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 )
@@ -32,7 +33,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, in
 	specOnly := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("claw").
-		For(&v1alpha1.Claw{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, finalizersChanged()))).
+		For(&v1alpha1.Claw{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, finalizersChanged(),
+			apply.StatusChanged(func(c *v1alpha1.Claw) v1alpha1.ClawStatus { return c.Status })))).
 		// Children: what is deleted or changed by hand is back within seconds.
 		Owns(&v1alpha1.ClawGrant{}).
 		Owns(&appsv1.Deployment{}).

@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 )
@@ -30,7 +31,8 @@ import (
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, inCages *cages.Watcher) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("credential").
-		For(&v1alpha1.ClawCredential{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.ClawCredential{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{},
+			apply.StatusChanged(func(c *v1alpha1.ClawCredential) v1alpha1.ClawCredentialStatus { return c.Status })))).
 		// Who waits for a key that another Claw holds goes on when it is let go.
 		Watches(&v1alpha1.ClawCredential{}, r.ofSameKey()).
 		// A Claw that comes, goes, or is revoked.

@@ -61,7 +61,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache) er
 	})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("organization").
-		For(&v1alpha1.ClawOrganization{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, deleting()))).
+		For(&v1alpha1.ClawOrganization{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, deleting(),
+			apply.StatusChanged(func(o *v1alpha1.ClawOrganization) v1alpha1.ClawOrganizationStatus { return o.Status })))).
 		// The cage: its labels come back when somebody takes them, and so does what closes it.
 		Watches(&corev1.Namespace{}, r.ofNamespace(), builder.OnlyMetadata).
 		Watches(&networkingv1.NetworkPolicy{}, ofLabel).

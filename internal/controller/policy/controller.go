@@ -44,7 +44,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, operator cache.Cache, in
 	specOnly := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("policy").
-		For(&v1alpha1.ClawPolicy{}, specOnly).
+		For(&v1alpha1.ClawPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{},
+			apply.StatusChanged(func(p *v1alpha1.ClawPolicy) v1alpha1.ClawPolicyStatus { return p.Status })))).
 		// A Claw that comes, goes, or changes its owner is counted by other policies of its namespace.
 		Watches(&v1alpha1.Claw{}, handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 			return r.in(ctx, o.GetNamespace())

@@ -51,8 +51,8 @@ func countIn(c cache.Cache) func(context.Context, string) (int, error) {
 			return 0, fmt.Errorf("count Claws: %w", err)
 		}
 		if indexed, ok := informer.(interface{ GetIndexer() toolscache.Indexer }); ok {
-			keys, err := indexed.GetIndexer().IndexKeys(toolscache.NamespaceIndex, namespace)
-			return len(keys), err
+			claws, err := indexed.GetIndexer().ByIndex(toolscache.NamespaceIndex, namespace)
+			return len(claws), err
 		}
 		var claws v1alpha1.ClawList
 		err = c.List(ctx, &claws, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)

@@ -216,6 +216,9 @@ func (w world) denials() v1alpha1.PolicyRules {
 	if w.chance(70) {
 		out.Visibility = nil
 	}
+	if w.chance(30) {
+		out.Stores = append(out.Stores, w.storeRule(false))
+	}
 	return out
 }
 
@@ -355,7 +358,7 @@ func (w world) key(name v1alpha1.ObjectName, connector v1alpha1.ConnectorName) U
 	if w.chance(5) {
 		c.RotatedAt = time.Time{}
 	}
-	if w.chance(75) {
+	if w.chance(60) {
 		c.Source.Secret = &v1alpha1.SecretSource{Name: "s"}
 		return c
 	}

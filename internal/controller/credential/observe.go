@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -154,11 +155,11 @@ func sourceOf(ctx context.Context, live client.Reader, cred *v1alpha1.ClawCreden
 	}
 	var s corev1.Secret
 	err := live.Get(ctx, client.ObjectKey{Namespace: cred.Namespace, Name: name}, &s)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("read Secret %s: %w", name, err)
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
 	return &s, nil
 }

@@ -207,9 +207,14 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// install creates the chart's rights, and its webhook's configuration with nothing to ask about.
+// install creates the chart's rights, the policy that keeps the manager to where they are for, and its webhook's
+// configuration with nothing to ask about.
 func install(ctx context.Context) error {
 	rights, err := chart.Render("templates/manager-rbac.yaml")
+	if err != nil {
+		return err
+	}
+	home, err := chart.Render("templates/manager-at-home.yaml")
 	if err != nil {
 		return err
 	}
@@ -220,7 +225,7 @@ func install(ctx context.Context) error {
 	for i := range hooks.Webhooks {
 		hooks.Webhooks[i].ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"nothing": "has-this"}}
 	}
-	for _, o := range append(rights, hooks) {
+	for _, o := range append(append(rights, home...), hooks) {
 		if err := api.Create(ctx, o); err != nil {
 			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -312,6 +313,25 @@ func TestTheManagerKeepsTheInstallation(t *testing.T) {
 			t.Errorf("in %d days: wrote %v, %v", days, wrote, err)
 		}
 	}
+}
+
+// The webhook's configuration names the authority that signed what the manager serves.
+func TestTheManagerKeepsItsWebhook(t *testing.T) {
+	hooks := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "clawstaff"}}
+	signed := func() string {
+		get(t, hooks)
+		for _, w := range hooks.Webhooks {
+			if len(w.ClientConfig.CABundle) == 0 {
+				return w.Name + " has no authority"
+			}
+		}
+		return ""
+	}
+	eventually(t, signed)
+	update(t, hooks, func(h *admissionregistrationv1.ValidatingWebhookConfiguration) {
+		h.Webhooks[0].ClientConfig.CABundle = nil
+	})
+	eventually(t, signed)
 }
 
 // The webhook asks with the manager's rights, and refuses for the right reason.

@@ -31,6 +31,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/controller"
+	"github.com/clawstaff/clawstaff/internal/directory"
 	"github.com/clawstaff/clawstaff/internal/installation"
 	"github.com/clawstaff/clawstaff/internal/testing/chart"
 	"github.com/clawstaff/clawstaff/internal/testing/controlplane"
@@ -141,10 +142,8 @@ func pick(installed []client.Object, kind string, into any) error {
 
 // install creates what the chart installs, but for what runs programs, and what the API server was started with.
 func install(ctx context.Context, api client.Client, installed []client.Object) error {
-	for _, namespace := range []string{chart.Namespace} {
-		if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
-			return err
-		}
+	if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: chart.Namespace}}); err != nil {
+		return err
 	}
 	for _, obj := range installed {
 		switch obj.GetObjectKind().GroupVersionKind().Kind {
@@ -185,17 +184,18 @@ func (o *Operator) manager(ctx context.Context, hooks envtest.WebhookInstallOpti
 	if err != nil {
 		return nil, err
 	}
+	directories := &directory.Reader{}
 	err = controller.Setup(ctx, mgr, controller.Config{
 		Settings: cage.Settings{
 			OperatorNamespace: chart.Namespace, GatewayImage: GatewayImage, PullPolicy: corev1.PullIfNotPresent,
 			LedgerURL: "https://clawstaff-ledger." + chart.Namespace + ".svc:4318",
 		},
-		Catalogue: catalogue, Hasher: hasher, Clock: clock.RealClock{},
+		Catalogue: catalogue, Hasher: hasher, Clock: clock.RealClock{}, Directory: directories,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return mgr, webhookv1alpha1.Setup(mgr, webhookv1alpha1.Options{Catalogue: catalogue, Namespace: chart.Namespace})
+	return mgr, webhookv1alpha1.Setup(mgr, webhookv1alpha1.Options{Catalogue: catalogue, Namespace: chart.Namespace, Directory: directories})
 }
 
 // As is the API server's configuration for a user. A service account has the groups of one.

@@ -101,7 +101,7 @@ func (p *player) work(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			p.queue.Forget(key)
 		} else {
-			if p.queue.NumRequeues(key) > maxTries {
+			if p.queue.NumRequeues(key) == maxTries {
 				p.Log.add(fmt.Sprintf("playing for %s does not come to an end: %v", key, err))
 			}
 			p.queue.AddRateLimited(key)
@@ -220,7 +220,7 @@ func (w wanted) make(namespace, template string) *corev1.Pod {
 	yes := true
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: w.name, Labels: w.template.Labels, Annotations: maps.Clone(w.template.Annotations),
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: w.kind, Name: w.name, UID: w.owner, Controller: &yes}}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: w.kind, Name: strings.TrimSuffix(w.name, "-0"), UID: w.owner, Controller: &yes}}},
 		Spec: *w.template.Spec.DeepCopy(),
 	}
 	if pod.Annotations == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -44,6 +45,7 @@ func homeRefusals() []refusal {
 		{managerAtHome, "of what belongs to the cluster it writes", by, false, []attack{
 			{"bind a ClusterRole", create(clusterBind("eve", "cluster-admin"))},
 			{"create a ClusterRole", create(&rbacv1.ClusterRole{ObjectMeta: clusterScoped("rogue")})},
+			{"listen to everything that is written", create(&admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: clusterScoped("rogue")})},
 			{"create an organization", create(organization(func(o *v1alpha1.ClawOrganization) { o.Name = "rogue" }))},
 			{"delete an organization", remove(&v1alpha1.ClawOrganization{ObjectMeta: clusterScoped("kept")})},
 		}},

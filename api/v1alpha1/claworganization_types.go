@@ -134,6 +134,8 @@ type Sandbox struct {
 }
 
 // Quota bounds what a cage may use. What is left out is unbounded.
+//
+// +kubebuilder:validation:XValidation:rule="(!has(self.cpu) || !quantity(string(self.cpu)).isLessThan(quantity('0'))) && (!has(self.memory) || !quantity(string(self.memory)).isLessThan(quantity('0'))) && (!has(self.storage) || !quantity(string(self.storage)).isLessThan(quantity('0')))",message="spec.quota: nobody can use less than nothing: set cpu, memory and storage to 0 or more, or leave them out"
 type Quota struct {
 	// Claws is the greatest number of Claws.
 	// +optional

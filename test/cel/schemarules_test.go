@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -115,6 +116,10 @@ func breaches() []breach {
 	organizations("", "at most 63 characters", false, func(o *v1alpha1.ClawOrganization) { o.Name = strings.Repeat("a", 64) })
 	organizations("spec", "spec.namespace is immutable", true, func(o *v1alpha1.ClawOrganization) { o.Spec.Namespace = "other" })
 	organizations("spec", "spec.namespace may not be", false, func(o *v1alpha1.ClawOrganization) { o.Spec.Namespace = "kube-system" })
+	organizations("spec.quota", "less than nothing", false, func(o *v1alpha1.ClawOrganization) {
+		minus := resource.MustParse("-1")
+		o.Spec.Quota.Memory = &minus
+	})
 	return out
 }
 

@@ -65,6 +65,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, claw *v1alpha1.Claw) (ctrl.R
 	if waiting(applyErr) {
 		again, applyErr = waitInterval, nil
 	}
+	if apierrors.IsInvalid(applyErr) {
+		applyErr = nil // the status says so; to try again would be refused again, and a change wakes us
+	}
 	return ctrl.Result{RequeueAfter: sooner(again, r.Clock.Now(), facts.result.Next, facts.turns)}, applyErr
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -188,7 +189,7 @@ func deriveReady(c *apply.Conditions, f facts, applyErr error) {
 		derive(c, v1alpha1.ReasonDependencyNotReady, "waiting for a former object of the same name to be gone", false)
 		return
 	case applyErr != nil:
-		derive(c, v1alpha1.ReasonApplyFailed, applyErr.Error(), false)
+		derive(c, v1alpha1.ReasonApplyFailed, applyErr.Error(), apierrors.IsInvalid(applyErr))
 		return
 	case f.stopped() != nil:
 		// Whoever stopped an organization knows; what has expired waits for its owner.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,8 +71,12 @@ func property(t *testing.T, w *world, kind schema.Kind, p schema.Property) {
 			continue
 		}
 		accepted++
+		mark := op.Log.Mark()
 		if err := w.eventually(t.Context(), w.settled); err != nil {
 			t.Fatalf("after %s = %s: %v\n%s\n%s", at.path, v, err, w.describe(t.Context()), strings.Join(op.Log.Since(logged, w.name), "\n"))
+		}
+		if err := w.calmed(t.Context(), mark); err != nil {
+			t.Fatalf("after %s = %s: %v", at.path, v, err)
 		}
 	}
 	if created+accepted == 0 && p.Leaf() && fixed[kind.Name+" "+p.Path] == "" {
@@ -111,6 +117,25 @@ const (
 	// errorsPerChange are for conflicts with somebody else's write, which are tried again at once.
 	errorsPerChange = 3
 )
+
+// calmed says that the manager fails again and again after a change. It tries again ever more seldom, so that
+// it fails five times within half a second if it goes on failing.
+func (w *world) calmed(ctx context.Context, logged int) error {
+	failures := func() []string {
+		return slices.DeleteFunc(op.Log.Since(logged, w.name), func(line string) bool { return strings.Contains(line, "the object has been modified") })
+	}
+	if len(failures()) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(500 * time.Millisecond):
+	}
+	if lines := failures(); len(lines) >= 5 {
+		return fmt.Errorf("the manager goes on failing:\n%s", strings.Join(lines, "\n"))
+	}
+	return nil
+}
 
 // calm checks that what was accepted made no errors and no flood of writes, and that the API server could do all.
 func calm(t *testing.T, w *world, logged, wrote, accepted int) {

@@ -46,6 +46,7 @@ type walk struct {
 func (w *walk) roam(t *testing.T) {
 	logged, wrote, changed := op.Log.Mark(), op.Manager.Mark(), 0
 	for range *steps {
+		mark := op.Log.Mark()
 		done, err := w.step(t.Context())
 		if err != nil {
 			t.Fatalf("%s\n%v", w.story(), err)
@@ -61,6 +62,9 @@ func (w *walk) roam(t *testing.T) {
 		}
 		if err := w.eventually(t.Context(), w.settled); err != nil {
 			t.Fatalf("%s\n%v\n%s\n%s", w.story(), err, w.describe(t.Context()), strings.Join(op.Log.Since(logged, w.name), "\n"))
+		}
+		if err := w.calmed(t.Context(), mark); err != nil {
+			t.Fatalf("%s\n%v", w.story(), err)
 		}
 	}
 	t.Cleanup(func() {

@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -154,11 +153,7 @@ func (c *ceiling) storeMisfits(e *v1alpha1.ExternalSecretSource, claw string) []
 
 func (c *ceiling) keyDenied(store v1alpha1.StoreReference, key string) (source, bool) {
 	for _, d := range c.deny.stores {
-		// What is no pattern denies everything, so that a mistake never widens.
-		if d.rule.StoreReference == store && slices.ContainsFunc(d.rule.Keys, func(p v1alpha1.Pattern) bool {
-			_, _, ok := split(p)
-			return !ok || Matches(p, key)
-		}) {
+		if d.rule.StoreReference == store && slices.ContainsFunc(d.rule.Keys, func(p v1alpha1.Pattern) bool { return deniesKey(p, key) }) {
 			return d.by, true
 		}
 	}
@@ -175,12 +170,6 @@ func (c *ceiling) keyAllowed(store v1alpha1.StoreReference, key string) bool {
 		}
 	}
 	return false
-}
-
-// climbs reports whether a key could leave the folder it begins with, where a store takes keys for paths.
-func climbs(key string) bool {
-	plain := strings.NewReplacer("%2e", ".", "%2f", "/", "%5c", "/", `\`, "/").Replace(strings.ToLower(key))
-	return slices.ContainsFunc(strings.Split(plain, "/"), func(part string) bool { return part == "." || part == ".." })
 }
 
 func nameOf(s v1alpha1.StoreReference) string { return fmt.Sprintf("%s/%s", s.Kind, s.Name) }

@@ -219,6 +219,24 @@ func TestCheckCredential(t *testing.T) {
 		{"a denied key", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
 			c.Source, p.Allow.Stores, p.Deny.Stores = vault("acme/a"), []v1alpha1.StoreRule{allow("acme/*")}, []v1alpha1.StoreRule{allow("acme/a")}
 		}, noon, []string{key + " DeniedByPolicy support-agents"}},
+		{"a denied key with two slashes", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
+			c.Source, p.Allow.Stores, p.Deny.Stores = vault("acme//prod/a"), []v1alpha1.StoreRule{allow("*")}, []v1alpha1.StoreRule{allow("acme/prod/*")}
+		}, noon, []string{key + " DeniedByPolicy support-agents"}},
+		{"a denied key with a slash before it", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
+			c.Source, p.Allow.Stores, p.Deny.Stores = vault("/acme/prod/a"), []v1alpha1.StoreRule{allow("*")}, []v1alpha1.StoreRule{allow("acme/prod/*")}
+		}, noon, []string{key + " DeniedByPolicy support-agents"}},
+		{"a denied key with a slash after it", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
+			c.Source, p.Allow.Stores, p.Deny.Stores = vault("acme/a/"), []v1alpha1.StoreRule{allow("*")}, []v1alpha1.StoreRule{allow("acme/a")}
+		}, noon, []string{key + " DeniedByPolicy support-agents"}},
+		{"a denied key in capitals", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
+			c.Source, p.Allow.Stores, p.Deny.Stores = vault("ACME/a"), []v1alpha1.StoreRule{allow("*")}, []v1alpha1.StoreRule{allow("acme/a")}
+		}, noon, []string{key + " DeniedByPolicy support-agents"}},
+		{"a denied key that is written with a code", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
+			c.Source, p.Allow.Stores, p.Deny.Stores = vault("acme%2Fprod/a"), []v1alpha1.StoreRule{allow("*")}, []v1alpha1.StoreRule{allow("/acme/prod/*")}
+		}, noon, []string{key + " DeniedByPolicy support-agents"}},
+		{"a key beside a denied one", func(_ *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
+			c.Source, p.Allow.Stores, p.Deny.Stores = vault("acme/production"), []v1alpha1.StoreRule{allow("acme/*")}, []v1alpha1.StoreRule{allow("acme/prod/*", "acme/prod")}
+		}, noon, nil},
 		{"a denied store", func(in *Input, c *v1alpha1.ClawCredentialSpec, p *v1alpha1.ClawPolicySpec) {
 			c.Source, p.Allow.Stores = vault("acme/a"), []v1alpha1.StoreRule{allow("acme/*")}
 			in.Organization.Spec.Baseline.Deny.Stores = []v1alpha1.StoreRule{allow()}

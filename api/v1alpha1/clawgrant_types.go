@@ -108,9 +108,10 @@ type GrantAudience struct {
 	// Connector of the catalogue.
 	// +required
 	Connector ConnectorName `json:"connector"`
-	// Principals are ids at the connector. Empty means nobody.
+	// Principals are ids at the connector. Empty means nobody. The list is one field: what the API server notes
+	// about who wrote each id would be larger than the ids.
 	// +optional
-	// +listType=set
+	// +listType=atomic
 	Principals []string `json:"principals,omitempty"`
 }
 

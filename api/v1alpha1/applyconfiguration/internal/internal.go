@@ -633,7 +633,7 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             scalar: string
-          elementRelationship: associative
+          elementRelationship: atomic
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.GrantCredential
   map:
     fields:

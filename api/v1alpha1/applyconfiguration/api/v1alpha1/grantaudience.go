@@ -16,7 +16,8 @@ import (
 type GrantAudienceApplyConfiguration struct {
 	// Connector of the catalogue.
 	Connector *apiv1alpha1.ConnectorName `json:"connector,omitempty"`
-	// Principals are ids at the connector. Empty means nobody.
+	// Principals are ids at the connector. Empty means nobody. The list is one field: what the API server notes
+	// about who wrote each id would be larger than the ids.
 	Principals []string `json:"principals,omitempty"`
 }
 

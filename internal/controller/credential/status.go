@@ -77,10 +77,14 @@ func isolated(c *apply.Conditions, cred *v1alpha1.ClawCredential, f facts) {
 		c.Set(v1alpha1.ConditionIsolated, metav1.ConditionUnknown, f.refusal.Reason, "there is no key to compare")
 	case f.holder == nil:
 		c.True(v1alpha1.ConditionIsolated, v1alpha1.ReasonReady, "no other Claw has the same key")
-	case f.holder.Namespace == cred.Namespace:
+	case f.holder.Namespace == cred.Namespace && f.holder.Spec.Claw.Owner == cred.Spec.Claw.Owner:
 		c.False(v1alpha1.ConditionIsolated, v1alpha1.ReasonCredentialShared, fmt.Sprintf(
 			"Claw %q already has the same key, by ClawCredential %q: a key belongs to one Claw; issue another key for this one",
 			f.holder.Spec.Claw.Name, f.holder.Name))
+	case f.holder.Namespace == cred.Namespace:
+		// A Private Claw is unseen by others, whatever key they have.
+		c.False(v1alpha1.ConditionIsolated, v1alpha1.ReasonCredentialShared,
+			"a Claw of another owner already has the same key: a key belongs to one Claw; issue another key for this one")
 	default:
 		// Another organization's names are its own.
 		c.False(v1alpha1.ConditionIsolated, v1alpha1.ReasonCredentialShared,
@@ -106,6 +110,9 @@ func bound(c *apply.Conditions, status *v1alpha1.ClawCredentialStatus, cred *v1a
 	case f.claw.Spec.State == v1alpha1.ClawRevoked:
 		// Never bound to it, so not revoked with it: it may serve a Claw that comes after.
 		notReady(v1alpha1.ReasonClawMismatch, fmt.Sprintf("Claw %q is Revoked", f.claw.Name))
+	case f.claw.DeletionTimestamp != nil && status.ClawUID != string(f.claw.UID):
+		// Nobody judges what is written into a Claw that is going, so it is no word of an owner's.
+		notReady(v1alpha1.ReasonDependencyNotReady, fmt.Sprintf("Claw %q is being deleted", f.claw.Name))
 	case f.barred != nil:
 		// Bound all the same: it is this Claw's key, and revoked with it.
 		status.ClawUID = string(f.claw.UID)

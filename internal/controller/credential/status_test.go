@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,14 @@ func TestComputeStatus(t *testing.T) {
 			}),
 			ready: v1alpha1.ReasonClawMismatch, synced: v1alpha1.ReasonReady, version: "v", rotated: now.Add(-time.Hour),
 		},
+		"a Claw that is going takes no key": {
+			facts: good(func(f *facts) { f.claw.DeletionTimestamp = &old }),
+			ready: v1alpha1.ReasonDependencyNotReady, synced: v1alpha1.ReasonReady, version: "v", rotated: now.Add(-time.Hour),
+		},
+		"a Claw that is going keeps its key": {
+			before: v1alpha1.ClawCredentialStatus{ClawUID: "claw"}, facts: good(func(f *facts) { f.claw.DeletionTimestamp = &old }),
+			ready: v1alpha1.ReasonReady, synced: v1alpha1.ReasonReady, uid: "claw", version: "v", rotated: now.Add(-time.Hour),
+		},
 		"a store that cannot be read just now": {
 			facts: good(func(f *facts) { f.stale = "no route" }),
 			ready: v1alpha1.ReasonReady, synced: v1alpha1.ReasonDependencyNotReady, uid: "claw", version: "v", rotated: now.Add(-time.Hour),
@@ -94,6 +103,27 @@ func TestComputeStatus(t *testing.T) {
 				t.Errorf("the same facts make another status later:\n%s", diff)
 			}
 		})
+	}
+}
+
+// Whoever has a key that another Claw has learns which one only where it is theirs.
+func TestHolderIsNamedToItsOwnerOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		owner     v1alpha1.MemberName
+		namespace string
+		named     bool
+	}{
+		"of the same owner":       {"sarah@acme.example", "acme", true},
+		"of another owner":        {"lee@acme.example", "acme", false},
+		"of another organization": {"sarah@acme.example", "globex", false},
+	} {
+		holder := theCredential()
+		holder.Name, holder.Namespace, holder.Spec.Claw = "diary-key", c.namespace, v1alpha1.CredentialClaw{Name: "diary", Owner: c.owner}
+		for _, said := range computeStatus(theCredential(), good(func(f *facts) { f.holder = holder }), now).Conditions {
+			if strings.Contains(said.Message, "diary") != (c.named && said.Type != v1alpha1.ConditionSourceSynced) || strings.Contains(said.Message, "lee") {
+				t.Errorf("%s: %s says %q", name, said.Type, said.Message)
+			}
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	kindOutside = "correspondent" // an id of a correspondent
 	kindOpenEnd = "open end"      // the same, of those with a "*"
 	kindAddress = "address"       // the same, by the domain of those that are mail addresses
+	kindFolded  = "folded"        // the same, in lower case: mail to BOB@ reaches bob@
 	kindDomain  = "domain"        // a domain of correspondents
 )
 
@@ -66,6 +67,7 @@ func (n *narrowing) placeChannels() {
 func placeOutsider(people *space, r region, p v1alpha1.Pattern, i int) {
 	people.add(r, kindOutside, p, i)
 	text, prefix, ok := split(p)
+	people.put(r, kindFolded, name{text: strings.ToLower(text), prefix: prefix, place: i}, ok)
 	if domain, address := mailDomain(text); prefix {
 		people.put(r, kindOpenEnd, name{place: i}, ok)
 	} else if address {
@@ -133,7 +135,7 @@ func (s *channelSpaces) deniedPeople(rule *v1alpha1.ChannelRule) set {
 	}
 	out = s.people.overlapped(out, kindUser, rule.Users)
 	for _, ids := range [][]v1alpha1.Pattern{rule.Users, rule.Correspondents.Users} {
-		out = s.people.overlapped(out, kindOutside, ids)
+		out = s.people.overlapped(out, kindFolded, folded(ids))
 		for _, p := range ids {
 			out = s.deniedInDomains(out, p)
 		}
@@ -146,7 +148,16 @@ func (s *channelSpaces) deniedPeople(rule *v1alpha1.ChannelRule) set {
 		}
 		exact := []v1alpha1.Pattern{v1alpha1.Pattern(d)}
 		out = s.people.overlapped(out, kindDomain, exact)
-		out = s.people.overlapped(out, kindAddress, exact)
+		out = s.people.overlapped(out, kindAddress, append(exact, v1alpha1.Pattern(d)+".")) // the same domain, in full
+	}
+	return out
+}
+
+// folded are ids however they are written: who is denied chooses how to write their own address.
+func folded(ids []v1alpha1.Pattern) []v1alpha1.Pattern {
+	out := make([]v1alpha1.Pattern, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, v1alpha1.Pattern(strings.ToLower(string(id))))
 	}
 	return out
 }

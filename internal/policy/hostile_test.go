@@ -234,3 +234,28 @@ func TestCorrespondents(t *testing.T) {
 	everybody = append(everybody, "T01/U01LEE")
 	check("private", []string{"spec.channels[0].correspondents BeyondVisibility"}, nil)
 }
+
+// Whoever is denied is so however their address is written: they write it themselves.
+func TestDeniedCorrespondentInCapitals(t *testing.T) {
+	for name, c := range map[string]struct {
+		ask  v1alpha1.Pattern
+		deny v1alpha1.ChannelRule
+	}{
+		"another case of the mailbox":   {"Bob@evil.example", v1alpha1.ChannelRule{Correspondents: v1alpha1.Correspondents{Users: []v1alpha1.Pattern{"bob@evil.example"}}}},
+		"another case of the domain":    {"bob@EVIL.example", v1alpha1.ChannelRule{Users: []v1alpha1.Pattern{"bob@evil.example"}}},
+		"another case of a beginning":   {"BOB@*", v1alpha1.ChannelRule{Correspondents: v1alpha1.Correspondents{Users: []v1alpha1.Pattern{"bob@evil.example"}}}},
+		"a denial in capitals":          {"bob@evil.example", v1alpha1.ChannelRule{Correspondents: v1alpha1.Correspondents{Users: []v1alpha1.Pattern{"BOB@*"}}}},
+		"a denied domain with its root": {"bob@Evil.Example.", v1alpha1.ChannelRule{Correspondents: v1alpha1.Correspondents{Domains: []v1alpha1.Domain{"evil.example"}}}},
+	} {
+		in := runningExample()
+		in.Claw.Spec.Channels[0].Correspondents.Users = []v1alpha1.Pattern{c.ask}
+		in.Policies[0].Spec.Allow.Channels[0].Correspondents.Users = []v1alpha1.Pattern{"*"}
+		c.deny.Connector = "slack"
+		in.Policies[0].Spec.Deny.Channels = []v1alpha1.ChannelRule{c.deny}
+		for _, granted := range Compile(in).Grant.Channels {
+			if len(granted.Correspondents.Users) > 0 {
+				t.Errorf("%s: %q is granted", name, granted.Correspondents.Users)
+			}
+		}
+	}
+}

@@ -231,7 +231,7 @@ func TestExternalSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	update(t, secret, func(s *corev1.Secret) { s.Labels = map[string]string{"touched": "again"} })
-	external, secret = readStore(t, cred, old)
+	external, _ = readStore(t, cred, old)
 	if _, found, _ := unstructured.NestedSlice(external.Object, "spec", "dataFrom"); found {
 		t.Error("it still asks for more")
 	}

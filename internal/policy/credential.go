@@ -17,10 +17,27 @@ func CheckCredential(in Input, cred *v1alpha1.ClawCredential, rotatedAt time.Tim
 	}
 	claw := &v1alpha1.Claw{}
 	claw.Namespace, claw.Name, claw.Spec.Owner = cred.Namespace, string(cred.Spec.Claw.Name), cred.Spec.Claw.Owner
-	c := newCeiling(in.Organization, in.Policies, directoryOf(in), claw)
-	k := key{source: &cred.Spec.Source, delivery: cred.Spec.Delivery, rotatedAt: rotatedAt, fresh: rotatedAt.IsZero(), claw: claw.Name}
+	in.Claw = claw
+	return NewCredentialCheck(in).Check(cred, rotatedAt)
+}
+
+// CredentialCheck judges the credentials of one Claw: what policies say of it is gathered once for all.
+type CredentialCheck struct {
+	ceiling ceiling
+	claw    string
+	now     time.Time
+}
+
+// NewCredentialCheck gathers what the policies over in.Claw say of its credentials.
+func NewCredentialCheck(in Input) *CredentialCheck {
+	return &CredentialCheck{ceiling: newCeiling(in.Organization, in.Policies, directoryOf(in), in.Claw), claw: in.Claw.Name, now: in.Now}
+}
+
+// Check is CheckCredential for a credential whose spec.claw is that Claw.
+func (c *CredentialCheck) Check(cred *v1alpha1.ClawCredential, rotatedAt time.Time) []v1alpha1.Withheld {
+	k := key{source: &cred.Spec.Source, delivery: cred.Spec.Delivery, rotatedAt: rotatedAt, fresh: rotatedAt.IsZero(), claw: c.claw}
 	var out []v1alpha1.Withheld
-	for _, m := range c.misfits(k, in.Now) {
+	for _, m := range c.ceiling.misfits(k, c.now) {
 		same := func(w v1alpha1.Withheld) bool { return w.Path == m.path }
 		if len(out) < maxWithheld && !slices.ContainsFunc(out, same) { // the first reason for a path stands
 			out = append(out, v1alpha1.Withheld{Path: m.path, Reason: m.reason, Policy: m.policy, Message: cut(m.message, maxMessage)})
@@ -164,7 +181,7 @@ func (c *ceiling) keyAllowed(store v1alpha1.StoreReference, key string) bool {
 	for _, a := range c.allow.stores {
 		if a.rule.StoreReference == store && slices.ContainsFunc(a.rule.Keys, func(p v1alpha1.Pattern) bool {
 			_, prefix, _ := split(p)
-			return Matches(p, key) && !(prefix && climbs(key))
+			return Matches(p, key) && (!prefix || !climbs(key))
 		}) {
 			return true
 		}

@@ -337,7 +337,7 @@ func (o oracle) channel(m Message, outside bool) bool {
 		return o.toolDenied(Call{Connector: m.Connector, Action: a, Resources: []Resource{{Type: ResourceChannel, Name: m.Channel}}})
 	}
 	return o.open(m.At) && asked && allowed && !o.beyond(m.Connector, m.Channel) && !closed(v1alpha1.ActionRead) && !closed(v1alpha1.ActionWrite) &&
-		!(outside && o.Claw.Spec.Visibility == v1alpha1.VisibilityPrivate)
+		(!outside || o.Claw.Spec.Visibility != v1alpha1.VisibilityPrivate)
 }
 
 func channelDenied(rule v1alpha1.ChannelRule, m Message, outside bool) bool {

@@ -136,7 +136,7 @@ func (w world) schedule() *v1alpha1.Schedule {
 		s.Windows = []v1alpha1.Window{{Days: worldDays, Start: "00:00", End: "24:00"}}
 	case w.chance(3):
 		s.TimeZone = one(w, []string{"Nowhere", "Local", ""})
-	case w.chance(3):
+	case w.chance(4):
 		s.Windows[0].End = s.Windows[0].Start
 	}
 	return s

@@ -3,6 +3,7 @@ package cel
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,7 @@ func built(file, namespace string) (gateway, agent *corev1.Pod, err error) {
 	}
 	for d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096); ; {
 		u := &unstructured.Unstructured{}
-		if err := d.Decode(u); err == io.EOF {
+		if err := d.Decode(u); errors.Is(err, io.EOF) {
 			return gateway, agent, nil
 		} else if err != nil {
 			return nil, nil, err

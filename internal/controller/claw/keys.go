@@ -107,7 +107,7 @@ func granted(c *v1alpha1.ClawCredential) v1alpha1.GrantCredential {
 func (f *facts) usable(barred bool) []policy.UsableCredential {
 	var out []policy.UsableCredential
 	for _, c := range f.credentials {
-		if c.usable == nil && !(barred && c.barred) {
+		if c.usable == nil && (!barred || !c.barred) {
 			continue
 		}
 		u := policy.UsableCredential{GrantCredential: granted(c.object), Source: c.object.Spec.Source}

@@ -324,7 +324,7 @@ func TestProve(t *testing.T) {
 
 // When the Claw is looked at again is the first moment at which something changes by itself.
 func TestSooner(t *testing.T) {
-	at := func(d time.Duration) time.Time { return now.Add(d) }
+	at := now.Add
 	for name, c := range map[string]struct {
 		again   time.Duration
 		moments []time.Time

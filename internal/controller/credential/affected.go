@@ -82,7 +82,7 @@ func (r *Reconciler) selected(ctx context.Context, namespace string, policies []
 	}
 	return requests(slices.DeleteFunc(list.Items, func(c v1alpha1.ClawCredential) bool {
 		claw := awaited(&c)
-		return !slices.ContainsFunc(policies, func(p *v1alpha1.ClawPolicy) bool { return policy.Selects(p, dir, claw) })
+		return !slices.ContainsFunc(policies, func(p *v1alpha1.ClawPolicy) bool { return policy.Binds(p, dir, claw) })
 	})), nil
 }
 

@@ -103,7 +103,7 @@ func pace(live *unstructured.Unstructured) time.Duration {
 func (r *Reconciler) withdraw(ctx context.Context, cred *v1alpha1.ClawCredential, sure bool) error {
 	judged := meta.FindStatusCondition(cred.Status.Conditions, v1alpha1.ConditionReady)
 	changed := judged != nil && judged.ObservedGeneration != cred.Generation
-	if !changed && !(sure && cred.Spec.Source.ExternalSecret != nil) {
+	if !changed && (!sure || cred.Spec.Source.ExternalSecret == nil) {
 		return nil
 	}
 	live, err := r.externalSecret(ctx, cred)

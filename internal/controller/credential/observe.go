@@ -60,11 +60,9 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.ClawCredential)
 		// What may not be read is not asked for.
 		return f, r.withdraw(ctx, cred, true)
 	}
-	if err := r.read(ctx, cred, &f); err != nil {
+	err = r.read(ctx, cred, &f)
+	if err != nil || f.refusal != nil {
 		return f, err
-	}
-	if f.refusal != nil {
-		return f, nil
 	}
 	f.barred = rules.use(cred, f.rotated)
 	if next := rules.tooOldAt(cred, f.rotated); !next.IsZero() {
@@ -90,7 +88,8 @@ func (r *Reconciler) read(ctx context.Context, cred *v1alpha1.ClawCredential, f 
 		}
 		f.soon(request.again)
 		f.stale, maker = request.problem, request.uid
-		if f.refusal = request.refusal; f.refusal != nil {
+		f.refusal = request.refusal
+		if request.refusal != nil {
 			return nil
 		}
 	} else if err := r.withdraw(ctx, cred, false); err != nil {

@@ -206,7 +206,7 @@ func TestOursExternalSecret(t *testing.T) {
 	cred := theCredential()
 	managed := func(manager, operation, subresource, fields string) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
-			Manager: manager, Operation: metav1.ManagedFieldsOperationType(operation), Subresource: subresource, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			Manager: manager, Operation: metav1.ManagedFieldsOperationType(operation), Subresource: subresource, FieldsV1: metav1.NewFieldsV1(fields),
 		}
 	}
 	mine := managed(v1alpha1.ManagedBy, "Apply", "", `{"f:spec":{}}`)

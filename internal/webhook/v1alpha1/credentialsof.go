@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,6 +41,7 @@ func usesOf(spec *v1alpha1.ClawSpec) []use {
 func credentialsOf(ctx context.Context, f *findings, s *surroundings, in policy.Input) error {
 	seen := map[v1alpha1.ObjectName]*v1alpha1.ClawCredential{}
 	said := map[string]bool{}
+	check := sync.OnceValue(func() *policy.CredentialCheck { return policy.NewCredentialCheck(in) })
 	for _, u := range usesOf(&in.Claw.Spec) {
 		c, ok := seen[u.credential]
 		if !ok {
@@ -53,23 +55,22 @@ func credentialsOf(ctx context.Context, f *findings, s *surroundings, in policy.
 			}
 			seen[u.credential] = c
 		}
-		switch {
-		case c == nil:
+		if c == nil {
 			if key := string(u.credential); !said[key] {
 				said[key] = true
 				f.warn("%s: there is no ClawCredential %q yet: until there is one with spec.claw.name %q, spec.claw.owner %q and spec.connector %s, the Claw is granted nothing that needs it",
 					u.path, u.credential, in.Claw.Name, in.Claw.Spec.Owner, u.connector)
 			}
-		default:
-			fits(f, in, u, c)
+			continue
 		}
+		fits(f, in, u, c, check)
 	}
 	return nil
 }
 
 // fits refuses an entry whose credential is not for it. It does not say whose the credential is: whoever
 // asks may not know.
-func fits(f *findings, in policy.Input, u use, c *v1alpha1.ClawCredential) {
+func fits(f *findings, in policy.Input, u use, c *v1alpha1.ClawCredential, check func() *policy.CredentialCheck) {
 	another := fmt.Sprintf("name one of this Claw, or create another ClawCredential with spec.claw.name %q, spec.claw.owner %q and spec.connector %s",
 		in.Claw.Name, in.Claw.Spec.Owner, u.connector)
 	switch {
@@ -93,7 +94,7 @@ func fits(f *findings, in policy.Input, u use, c *v1alpha1.ClawCredential) {
 	if at := c.Status.LastRotatedAt; at != nil {
 		rotated = at.Time
 	}
-	for _, w := range policy.CheckCredential(in, c, rotated) {
+	for _, w := range check().Check(c, rotated) {
 		f.refuse(u.path, "ClawCredential %q, %s: %s", c.Name, w.Path, w.Message)
 	}
 }

@@ -53,9 +53,12 @@ func keysFor(dir *policy.Directory, claw *v1alpha1.Claw) []string {
 // policiesOver lists the policies that may select a Claw, and perhaps others. The API server has no index.
 func (j *judge) policiesOver(ctx context.Context, s *surroundings, claw *v1alpha1.Claw) ([]v1alpha1.ClawPolicy, error) {
 	var list v1alpha1.ClawPolicyList
-	if s.reader != j.cached {
+	if s.reader != j.cached || !s.directory.TeamsKnown() { // then any that selects by team may be over it
 		if err := s.reader.List(ctx, &list, client.InNamespace(claw.Namespace)); err != nil {
 			return nil, fmt.Errorf("list ClawPolicies: %w", err)
+		}
+		for i := range list.Items {
+			list.Items[i] = inForce(&list.Items[i])
 		}
 		return list.Items, nil
 	}
@@ -69,9 +72,19 @@ func (j *judge) policiesOver(ctx context.Context, s *surroundings, claw *v1alpha
 		for i := range list.Items {
 			if p := &list.Items[i]; !seen[p.Name] {
 				seen[p.Name] = true
-				out = append(out, *p)
+				out = append(out, inForce(p))
 			}
 		}
 	}
 	return out, nil
+}
+
+// inForce is what a policy says now, as the controllers take it: one that is being deleted allows nothing any
+// more, and denies and requires until it is gone.
+func inForce(p *v1alpha1.ClawPolicy) v1alpha1.ClawPolicy {
+	out := *p
+	if p.DeletionTimestamp != nil {
+		out.Spec.Allow = v1alpha1.PolicyRules{}
+	}
+	return out
 }

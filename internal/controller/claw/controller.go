@@ -97,7 +97,7 @@ func waiting(err error) bool {
 func (r *Reconciler) apply(ctx context.Context, claw *v1alpha1.Claw, f facts) (time.Duration, error) {
 	applier := apply.Applier{Client: r.Client, Live: r.Live}
 	if f.blocked != nil {
-		return 0, r.disown(ctx, applier, claw, f)
+		return 0, r.grantAlone(ctx, applier, claw, f)
 	}
 	if err := apply.Finalizer(ctx, r.Client, claw, true); err != nil {
 		return 0, err

@@ -46,13 +46,18 @@ func (r *Reconciler) revoke(ctx context.Context, applier apply.Applier, claw *v1
 	return 0, deleteAll(ctx, applier, r.Client, append(agentWorkload(claw), gatewayWorkload(claw)...))
 }
 
-// disown closes a Claw whose organization is gone, however it went: by its grant, so that all of it goes on
-// when the organization is there again. A cage that is merely not ready keeps what runs in it.
-func (r *Reconciler) disown(ctx context.Context, applier apply.Applier, claw *v1alpha1.Claw, f facts) error {
-	if f.organization != nil || f.grant == nil {
+// grantAlone writes the grant where nothing else can be made. An organization that is gone closes the Claw by
+// it, so that all goes on when the organization is there again. A cage that is merely not ready keeps what runs
+// in it, and yet whatever narrows a grant narrows it now.
+func (r *Reconciler) grantAlone(ctx context.Context, applier apply.Applier, claw *v1alpha1.Claw, f facts) error {
+	if f.grant == nil {
 		return nil
 	}
-	grant, err := cage.Grant(claw, f.result.Grant)
+	spec := f.result.Grant
+	if spec.State == v1alpha1.GrantActive {
+		spec.AgentIPs = f.grant.Spec.AgentIPs // proved before
+	}
+	grant, err := cage.Grant(claw, spec)
 	if err != nil {
 		return err
 	}

@@ -127,6 +127,7 @@ func join(org *v1alpha1.ClawOrganization, sources []source, before map[string]pa
 		if !s.found {
 			out.add(v1alpha1.ReasonDirectoryMissing, "ConfigMap %q, which spec.directoryRefs names, is not in namespace %q: whom it would name counts for nobody. Create it there, or take it out of spec.directoryRefs",
 				s.name, s.namespace)
+			files = append(files, policy.DirectoryFile{Name: s.name, TeamsUnknown: true})
 			continue
 		}
 		key := s.key()
@@ -154,6 +155,7 @@ func (s *source) parse() parsed {
 	var out parsed
 	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(s.data)), func(k string) bool { return !strings.HasSuffix(k, fileSuffix) })
 	if len(keys) == 0 {
+		out.files = append(out.files, policy.DirectoryFile{Name: s.name, TeamsUnknown: true})
 		out.problems = append(out.problems, fmt.Sprintf("ConfigMap %q in namespace %q has no key that ends in %s, so it names nobody: put a document with members and teams under one, such as members%s",
 			s.name, s.namespace, fileSuffix, fileSuffix))
 	}

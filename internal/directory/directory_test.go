@@ -60,6 +60,8 @@ func TestProblems(t *testing.T) {
 		refs    []v1alpha1.ObjectName
 		members []v1alpha1.MemberName
 		want    []Problem
+		// unknown means that there may be teams nobody could read.
+		unknown bool
 	}{
 		"the spec alone": {members: []v1alpha1.MemberName{"sarah"}},
 		"files": {
@@ -69,18 +71,23 @@ func TestProblems(t *testing.T) {
 		},
 		"one is missing": {
 			data: map[string]*corev1.ConfigMap{"people": configMap("1", map[string]string{"a.yaml": "members: [{name: lee}]"})},
-			refs: []v1alpha1.ObjectName{"gone", "people"}, members: []v1alpha1.MemberName{"sarah", "lee"},
+			refs: []v1alpha1.ObjectName{"gone", "people"}, members: []v1alpha1.MemberName{"sarah", "lee"}, unknown: true,
 			want: []Problem{{v1alpha1.ReasonDirectoryMissing, `ConfigMap "gone", which spec.directoryRefs names, is not in namespace "clawstaff-system": whom it would name counts for nobody. Create it there, or take it out of spec.directoryRefs`}},
 		},
 		"nothing to read in it": {
 			data: map[string]*corev1.ConfigMap{"people": configMap("1", map[string]string{"members.json": "{}"})},
-			refs: []v1alpha1.ObjectName{"people"}, members: []v1alpha1.MemberName{"sarah"},
+			refs: []v1alpha1.ObjectName{"people"}, members: []v1alpha1.MemberName{"sarah"}, unknown: true,
 			want: []Problem{{v1alpha1.ReasonDirectoryMalformed, `ConfigMap "people" in namespace "clawstaff-system" has no key that ends in .yaml, so it names nobody: put a document with members and teams under one, such as members.yaml`}},
 		},
 		"a malformed document beside a good one": {
 			data: map[string]*corev1.ConfigMap{"people": configMap("1", map[string]string{"a.yaml": "members: lee", "b.yaml": "members: [{name: kim}]"})},
 			refs: []v1alpha1.ObjectName{"people"}, members: []v1alpha1.MemberName{"sarah", "kim"},
 			want: []Problem{{v1alpha1.ReasonDirectoryMalformed, `people/a.yaml: members is no list, so it names nobody`}},
+		},
+		"a team that cannot be read": {
+			data: map[string]*corev1.ConfigMap{"people": configMap("1", map[string]string{"a.yaml": "teams: [{name: Upper}]"})},
+			refs: []v1alpha1.ObjectName{"people"}, members: []v1alpha1.MemberName{"sarah"}, unknown: true,
+			want: []Problem{{v1alpha1.ReasonDirectoryMalformed, `people/a.yaml: teams[0] counts for nothing: name "Upper" is none: 1 to 63 lower-case letters, digits and -`}},
 		},
 		"contested": {
 			data: map[string]*corev1.ConfigMap{"people": configMap("1", map[string]string{
@@ -109,6 +116,9 @@ func TestProblems(t *testing.T) {
 			}
 			if d.Size() != len(c.members) {
 				t.Errorf("%d members, want %d", d.Size(), len(c.members))
+			}
+			if d.TeamsKnown() == c.unknown {
+				t.Errorf("teams are known: %t", d.TeamsKnown())
 			}
 			for _, m := range c.members {
 				if !d.IsMember(m) {

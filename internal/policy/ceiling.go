@@ -21,6 +21,14 @@ func Selects(p *v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) bool {
 		dir != nil && slices.ContainsFunc(s.Teams, func(t v1alpha1.TeamName) bool { return dir.InTeam(claw.Spec.Owner, t) })
 }
 
+// Binds reports whether a policy is over a Claw: it selects it, or nobody can say that it does not. Of what
+// only may select the Claw the denials and requirements count, and nothing is allowed by it: a directory that
+// cannot be read must not take a denial away.
+func Binds(p *v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) bool {
+	return Selects(p, dir, claw) ||
+		p != nil && claw != nil && dir != nil && !dir.TeamsKnown() && len(p.Spec.Selector.Teams) > 0 && p.Namespace == claw.Namespace
+}
+
 // ceiling is what the policies over one Claw say, flattened: the organization's baseline, then the policies in
 // the order of their names.
 type ceiling struct {
@@ -47,6 +55,8 @@ type from[T any] struct {
 type source struct {
 	name     string
 	baseline bool
+	// unsure means that it may not be about the Claw at all.
+	unsure bool
 }
 
 // policy names the source in a report. No ClawPolicy has a name with a space, so none can be taken for a baseline.
@@ -61,6 +71,9 @@ func (s source) policy() string {
 func (s source) String() string {
 	if s.baseline {
 		return "the " + s.policy()
+	}
+	if s.unsure {
+		return fmt.Sprintf("ClawPolicy %q (which is over everybody's Claws until the directory's teams can be read)", s.name)
 	}
 	return fmt.Sprintf("ClawPolicy %q", s.name)
 }
@@ -77,7 +90,7 @@ func (s source) change() string {
 func newCeiling(org *v1alpha1.ClawOrganization, policies []v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) ceiling {
 	var over []*v1alpha1.ClawPolicy
 	for i := range policies {
-		if Selects(&policies[i], dir, claw) {
+		if Binds(&policies[i], dir, claw) {
 			over = append(over, &policies[i])
 		}
 	}
@@ -88,9 +101,11 @@ func newCeiling(org *v1alpha1.ClawOrganization, policies []v1alpha1.ClawPolicy, 
 		c.narrow(source{name: org.Name, baseline: true}, org.Spec.Baseline.Deny, org.Spec.Baseline.Require)
 	}
 	for _, p := range over {
-		by := source{name: p.Name}
-		c.policies = append(c.policies, p.Name)
-		c.allow.add(by, p.Spec.Allow)
+		by := source{name: p.Name, unsure: !Selects(p, dir, claw)}
+		if !by.unsure {
+			c.policies = append(c.policies, p.Name)
+			c.allow.add(by, p.Spec.Allow)
+		}
 		c.narrow(by, p.Spec.Deny, p.Spec.Require)
 	}
 	return c

@@ -14,6 +14,8 @@ type Directory struct {
 	members  map[v1alpha1.MemberName]v1alpha1.Member
 	teams    map[v1alpha1.TeamName]map[v1alpha1.MemberName]bool
 	problems []string
+	// teamsUnknown means that there may be more in teams than is known.
+	teamsUnknown bool
 	// claims are made when they are first asked for: who only asks for teams pays nothing.
 	claims func() *claims
 }
@@ -24,6 +26,8 @@ type DirectoryFile struct {
 	Name    string            `json:"-"`
 	Members []v1alpha1.Member `json:"members,omitempty"`
 	Teams   []v1alpha1.Team   `json:"teams,omitempty"`
+	// TeamsUnknown means that the file may name teams that could not be read.
+	TeamsUnknown bool `json:"-"`
 }
 
 // NewDirectory joins an organization's own members and teams with those of files. Who is named twice is
@@ -41,6 +45,7 @@ func NewDirectory(org *v1alpha1.ClawOrganization, files ...DirectoryFile) *Direc
 	parts := slices.SortedFunc(slices.Values(files), func(a, b DirectoryFile) int { return strings.Compare(a.Name, b.Name) })
 	parts = slices.Insert(parts, 0, DirectoryFile{Name: "spec.members", Members: org.Spec.Members, Teams: org.Spec.Teams})
 	for _, part := range parts {
+		d.teamsUnknown = d.teamsUnknown || part.TeamsUnknown
 		for _, m := range part.Members {
 			if _, ok := d.members[m.Name]; ok {
 				d.problems = append(d.problems, fmt.Sprintf("%s: member %q is named before and counts only as there: name each once", part.Name, m.Name))
@@ -67,6 +72,10 @@ func NewDirectory(org *v1alpha1.ClawOrganization, files ...DirectoryFile) *Direc
 
 // Problems are what was left aside when the directory was read, in words for the platform's administrator.
 func (d *Directory) Problems() []string { return d.problems }
+
+// TeamsKnown reports whether everything that names teams could be read. Until it can, nobody can be said not to
+// be in a team.
+func (d *Directory) TeamsKnown() bool { return !d.teamsUnknown }
 
 // Size is the number of members.
 func (d *Directory) Size() int { return len(d.members) }

@@ -18,6 +18,12 @@ var (
 	teamName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
+// The parts of a document.
+const (
+	partMembers = "members"
+	partTeams   = "teams"
+)
+
 const (
 	maxConnectors = 32
 	maxUsernames  = 16
@@ -30,21 +36,24 @@ func ParseDirectoryFile(name, text string) (DirectoryFile, []string) {
 	f := fileReader{file: DirectoryFile{Name: name}}
 	data, err := yaml.YAMLToJSONStrict([]byte(text))
 	if err != nil {
+		f.file.TeamsUnknown = true
 		f.problem("is no YAML document, so it names nobody: %v", err)
 		return f.file, f.problems
 	}
 	var parts map[string]json.RawMessage
 	if err := json.Unmarshal(data, &parts); err != nil {
+		f.file.TeamsUnknown = true
 		f.problem("is not a document with members and teams, so it names nobody")
 		return f.file, f.problems
 	}
 	for part, raw := range parts {
 		switch part {
-		case "members":
+		case partMembers:
 			each(&f, part, raw, f.member)
-		case "teams":
+		case partTeams:
 			each(&f, part, raw, f.team)
 		default:
+			f.file.TeamsUnknown = true // it may be a misspelled "teams"
 			f.problem("%q is unknown and counts for nothing: a document has members and teams", part)
 		}
 	}
@@ -65,6 +74,7 @@ func (f *fileReader) problem(format string, args ...any) {
 func each[T any](f *fileReader, part string, raw json.RawMessage, take func(path string, entry T)) {
 	var entries []json.RawMessage
 	if err := json.Unmarshal(raw, &entries); err != nil {
+		f.file.TeamsUnknown = f.file.TeamsUnknown || part == partTeams
 		f.problem("%s is no list, so it names nobody", part)
 		return
 	}
@@ -72,6 +82,7 @@ func each[T any](f *fileReader, part string, raw json.RawMessage, take func(path
 		path := fmt.Sprintf("%s[%d]", part, i)
 		var entry T
 		strict, err := kjson.UnmarshalStrict(e, &entry)
+		f.file.TeamsUnknown = f.file.TeamsUnknown || part == partTeams && (err != nil || len(strict) > 0)
 		switch {
 		case err != nil:
 			f.problem("%s counts for nothing: %v", path, err)
@@ -98,6 +109,7 @@ func (f *fileReader) member(path string, m v1alpha1.Member) {
 
 func (f *fileReader) team(path string, t v1alpha1.Team) {
 	if !teamName.MatchString(string(t.Name)) {
+		f.file.TeamsUnknown = true
 		f.problem("%s counts for nothing: name %q is none: 1 to 63 lower-case letters, digits and -", path, cut(string(t.Name), 63))
 		return
 	}

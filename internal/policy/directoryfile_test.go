@@ -31,7 +31,7 @@ func TestParseDirectoryFile(t *testing.T) {
 		},
 		"names that are none": {
 			text: "members: [{name: ''}, {name: 'a b'}, {}]\nteams: [{name: Upper, members: [lee]}, {name: a, members: ['a b', lee]}]",
-			want: DirectoryFile{Teams: []v1alpha1.Team{{Name: "a", Members: []v1alpha1.MemberName{"lee"}}}},
+			want: DirectoryFile{Teams: []v1alpha1.Team{{Name: "a", Members: []v1alpha1.MemberName{"lee"}}}, TeamsUnknown: true},
 			problems: []string{
 				`f.yaml: members[0] counts for nothing: name "" is none: 1 to 128 letters, digits and . _ % + @ -`,
 				`f.yaml: members[1] counts for nothing: name "a b" is none: 1 to 128 letters, digits and . _ % + @ -`,
@@ -40,10 +40,15 @@ func TestParseDirectoryFile(t *testing.T) {
 				`f.yaml: teams[1].members[0] counts for nothing: "a b" is no member's name`,
 			},
 		},
-		"a part that is unknown": {text: "member: [{name: lee}]", problems: []string{`f.yaml: "member" is unknown and counts for nothing: a document has members and teams`}},
+		"a part that is unknown": {text: "member: [{name: lee}]", want: DirectoryFile{TeamsUnknown: true}, problems: []string{`f.yaml: "member" is unknown and counts for nothing: a document has members and teams`}},
 		"a part that is no list": {text: "members: lee", problems: []string{`f.yaml: members is no list, so it names nobody`}},
-		"no mapping":             {text: "- name: lee", problems: []string{`f.yaml: is not a document with members and teams, so it names nobody`}},
-		"a key said twice":       {text: "members: []\nmembers: []", problems: []string{"f.yaml: is no YAML document, so it names nobody: yaml: unmarshal errors:\n  line 2: key \"members\" already set in map"}},
+		"teams that are no list": {text: "teams: {a: [lee]}", want: DirectoryFile{TeamsUnknown: true}, problems: []string{`f.yaml: teams is no list, so it names nobody`}},
+		"a team of another shape": {
+			text: "teams: [{name: a, members: lee}]", want: DirectoryFile{TeamsUnknown: true},
+			problems: []string{`f.yaml: teams[0] counts for nothing: json: cannot unmarshal string into Go struct field Team.members of type []v1alpha1.MemberName`},
+		},
+		"no mapping":       {text: "- name: lee", want: DirectoryFile{TeamsUnknown: true}, problems: []string{`f.yaml: is not a document with members and teams, so it names nobody`}},
+		"a key said twice": {text: "members: []\nmembers: []", want: DirectoryFile{TeamsUnknown: true}, problems: []string{"f.yaml: is no YAML document, so it names nobody: yaml: unmarshal errors:\n  line 2: key \"members\" already set in map"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, problems := ParseDirectoryFile("f.yaml", c.text)

@@ -259,3 +259,46 @@ func TestDeniedCorrespondentInCapitals(t *testing.T) {
 		}
 	}
 }
+
+// Where a part of the directory cannot be read, what is denied to or required of a team holds for everybody, and
+// nothing is allowed by it: a mistake in a file takes no denial away.
+func TestTeamsThatCannotBeRead(t *testing.T) {
+	team := v1alpha1.Team{Name: "trials", Members: []v1alpha1.MemberName{"sarah@acme.example"}}
+	compiled := func(owned bool, file DirectoryFile) Result {
+		in := runningExample()
+		strict := v1alpha1.ClawPolicy{}
+		strict.Name, strict.Namespace = "trials", in.Claw.Namespace
+		strict.Spec.Selector.Teams = []v1alpha1.TeamName{"trials"}
+		strict.Spec.Allow.Models = []v1alpha1.ModelRule{{Connector: "anthropic", Models: []v1alpha1.Pattern{"*"}}}
+		strict.Spec.Deny.Tools = []v1alpha1.ToolRule{{Connector: "slack"}}
+		strict.Spec.Require.MaxLifetimeDays = 1
+		in.Policies = append(in.Policies, strict)
+		in.Claw.Spec.Models[0].Models = append(in.Claw.Spec.Models[0].Models, "only-for-trials")
+		if owned {
+			file.Teams = []v1alpha1.Team{team}
+		}
+		in.Directory = NewDirectory(in.Organization, file)
+		return Compile(in)
+	}
+	trial := func(r Result) bool {
+		return slices.ContainsFunc(r.Grant.Models, func(m v1alpha1.ModelRequest) bool { return slices.Contains(m.Models, "only-for-trials") })
+	}
+	for name, c := range map[string]struct {
+		owned           bool
+		file            DirectoryFile
+		strict, allowed bool
+	}{
+		"in the team":         {true, DirectoryFile{Name: "f"}, true, true},
+		"in no team":          {false, DirectoryFile{Name: "f"}, false, false},
+		"nobody knows":        {false, DirectoryFile{Name: "f", TeamsUnknown: true}, true, false},
+		"in what can be read": {true, DirectoryFile{Name: "f", TeamsUnknown: true}, true, true},
+	} {
+		got := compiled(c.owned, c.file)
+		if held := len(got.Grant.Tools) == 0 && got.Grant.ExpiresAt != nil; held != c.strict {
+			t.Errorf("%s: held to the team's policy: %t, grant %+v", name, held, got.Grant)
+		}
+		if trial(got) != c.allowed {
+			t.Errorf("%s: allowed by the team's policy: %t", name, trial(got))
+		}
+	}
+}

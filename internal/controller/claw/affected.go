@@ -60,7 +60,7 @@ func (r *Reconciler) selected(ctx context.Context, namespace string, policies []
 	}
 	var out []reconcile.Request
 	for i := range claws.Items {
-		if slices.ContainsFunc(policies, func(p *v1alpha1.ClawPolicy) bool { return policy.Selects(p, dir, &claws.Items[i]) }) {
+		if slices.ContainsFunc(policies, func(p *v1alpha1.ClawPolicy) bool { return policy.Binds(p, dir, &claws.Items[i]) }) {
 			out = append(out, request(namespace, claws.Items[i].Name))
 		}
 	}

@@ -1,10 +1,14 @@
 package v1alpha1
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/policy"
@@ -52,5 +56,36 @@ func TestPoliciesAreFoundByWhomTheySelect(t *testing.T) {
 	}
 	if selected < 1000 || left < 1000 {
 		t.Error(fmt.Sprint("the cases are lopsided: ", selected, " selected, ", left, " left aside"))
+	}
+}
+
+// onePolicy is a reader of one policy that selects by team, found by no index but that team's.
+type onePolicy struct{ client.Reader }
+
+func (onePolicy) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	var o client.ListOptions
+	o.ApplyOptions(opts)
+	policies, ok := list.(*v1alpha1.ClawPolicyList)
+	if !ok {
+		return errors.New("not policies")
+	}
+	policies.Items = nil
+	if o.FieldSelector == nil || o.FieldSelector.String() == policySelects+"=team/trials" {
+		policies.Items = []v1alpha1.ClawPolicy{*clawPolicy("acme", func(p *v1alpha1.ClawPolicy) {
+			p.Spec.Selector = v1alpha1.PolicySelector{Teams: []v1alpha1.TeamName{"trials"}}
+		})}
+	}
+	return nil
+}
+
+// While a part of the directory cannot be read, policies that select by team are looked at for every Claw.
+func TestPoliciesOfTeamsThatCannotBeRead(t *testing.T) {
+	for _, unknown := range []bool{false, true} {
+		j := &judge{cached: onePolicy{}}
+		s := &surroundings{reader: j.cached, directory: policy.NewDirectory(&v1alpha1.ClawOrganization{}, policy.DirectoryFile{TeamsUnknown: unknown})}
+		got, err := j.policiesOver(t.Context(), s, claw())
+		if err != nil || (len(got) == 1) != unknown {
+			t.Errorf("teams unknown %t: %d policies, %v", unknown, len(got), err)
+		}
 	}
 }

@@ -78,6 +78,7 @@ func (v *policyValidator) selector(ctx context.Context, f *findings, s *surround
 		f.warn("spec.selector is empty, which selects no Claw: name claws, owners or teams, or set all: true")
 		return nil
 	}
+	warnNames(f, p)
 	before := len(f.warnings)
 	for i, owner := range sel.Owners {
 		if !s.directory.IsMember(owner) {
@@ -105,6 +106,20 @@ func (v *policyValidator) selector(ctx context.Context, f *findings, s *surround
 		return nil
 	}
 	return v.selectsNone(ctx, f, s, p)
+}
+
+// warnNames says where what is allowed is allowed to whoever takes a name: the name of a Claw is its author's
+// to choose.
+func warnNames(f *findings, p *v1alpha1.ClawPolicy) {
+	sel, allow := &p.Spec.Selector, &p.Spec.Allow
+	if sel.All || len(allow.Visibility)+len(allow.Channels)+len(allow.Tools)+len(allow.Models)+len(allow.Stores) == 0 {
+		return
+	}
+	for i, name := range sel.Claws {
+		if strings.HasSuffix(string(name), string(v1alpha1.Wildcard)) {
+			f.warn("spec.selector.claws[%d]: %q selects by a name that whoever creates a Claw chooses, so everybody who may create one can have what is allowed here: allow by owners or teams, and keep names for deny and require", i, name)
+		}
+	}
 }
 
 // selectsNone warns where a selector, whose parts all exist, selects no Claw. It looks in the cache alone:

@@ -185,10 +185,14 @@ func TestPolicyWarnings(t *testing.T) {
 		{"nobody there", func(p *pol) {
 			p.Spec.Selector = v1alpha1.PolicySelector{Owners: []v1alpha1.MemberName{"eve"}, Teams: []v1alpha1.TeamName{"helpdesk"}, Claws: []v1alpha1.Pattern{"gone", "gone-*"}}
 		}, []string{
+			`spec.selector.claws[1]: "gone-*" selects by a name that whoever creates a Claw chooses, so everybody who may create one can have what is allowed here: allow by owners or teams, and keep names for deny and require`,
 			`spec.selector.owners[0]: "eve" is no member of ClawOrganization "acme"`,
 			`spec.selector.teams[0]: "helpdesk" is no team of ClawOrganization "acme", or one of nobody`,
 			`spec.selector.claws[0]: there is no Claw "gone" yet`,
 		}},
+		{"names for deny and require", func(p *pol) {
+			p.Spec.Selector, p.Spec.Allow = v1alpha1.PolicySelector{Claws: []v1alpha1.Pattern{"*"}}, v1alpha1.PolicyRules{}
+		}, nil},
 		{"no Claw there", func(p *pol) { p.Spec.Selector = v1alpha1.PolicySelector{Teams: []v1alpha1.TeamName{"sales"}} },
 			[]string{"spec.selector selects none of the Claws there are"}},
 		{"all, of whom there may be none", func(p *pol) { p.Spec.Selector = v1alpha1.PolicySelector{All: true} }, nil},

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/cage"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
 	"github.com/clawstaff/clawstaff/internal/policy"
 	"github.com/clawstaff/clawstaff/internal/schedule"
@@ -75,12 +76,7 @@ func (r *Reconciler) observePeople(ctx context.Context, claw *v1alpha1.Claw, f *
 	if err != nil {
 		return fmt.Errorf("list the credentials of the Claw: %w", err)
 	}
-	for i := range list.Items {
-		if list.Items[i].Spec.Claw.Owner == claw.Spec.Owner {
-			f.people.Credentials = append(f.people.Credentials, list.Items[i].Name)
-		}
-	}
-	slices.Sort(f.people.Credentials)
+	f.people.Credentials = owned(claw, list.Items)
 	for _, username := range f.directory.Usernames(claw.Spec.Owner) {
 		if f.directory.HasUsername(claw.Spec.Owner, username) {
 			f.people.Usernames = append(f.people.Usernames, username)
@@ -89,4 +85,27 @@ func (r *Reconciler) observePeople(ctx context.Context, claw *v1alpha1.Claw, f *
 	slices.Sort(f.people.Usernames)
 	f.people.Usernames = slices.Compact(f.people.Usernames)
 	return nil
+}
+
+// maxOwned bounds how many credentials an owner is given rights on, by name: a Role must fit into an object, and
+// one that does not would keep the Claw from being taken down. Nobody needs so many.
+const maxOwned = 1024
+
+// owned are the credentials that are for a Claw and its owner, in order; of too many, those that the Claw names.
+func owned(claw *v1alpha1.Claw, credentials []v1alpha1.ClawCredential) []string {
+	named := cage.CredentialNames(claw)
+	var out, others []string
+	for i := range credentials {
+		switch c := &credentials[i]; {
+		case c.Spec.Claw.Owner != claw.Spec.Owner:
+		case slices.Contains(named, c.Name):
+			out = append(out, c.Name)
+		default:
+			others = append(others, c.Name)
+		}
+	}
+	slices.Sort(others)
+	out = append(out, others[:max(0, min(len(others), maxOwned-len(out)))]...)
+	slices.Sort(out)
+	return out
 }

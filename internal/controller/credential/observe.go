@@ -88,9 +88,8 @@ func (r *Reconciler) read(ctx context.Context, cred *v1alpha1.ClawCredential, f 
 		}
 		f.soon(request.again)
 		f.stale, maker = request.problem, request.uid
-		f.refusal = request.refusal
-		if request.refusal != nil {
-			return nil
+		if f.refusal = request.refusal; f.refusal != nil {
+			return nil //nolint:nilerr // a refusal is what was found, not a failure to look
 		}
 	} else if err := r.withdraw(ctx, cred, false); err != nil {
 		return err

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -263,42 +262,6 @@ func (n *narrowing) entries() (channels []v1alpha1.ChannelRequest, tools []v1alp
 	return channels, tools, models
 }
 
-// maxGrant is how many bytes a grant may give in. One that fits into no object could not be stored, and the
-// one before it, which may give more, would stay in force.
-const maxGrant = 768 << 10
-
-// leastEntry is less than any entry of a grant, and any scope of resources in one, needs beside its names.
-const leastEntry = 20
-
-// weigh counts what entries need at least: rules that overlap can make very many of one that is asked for.
-func (n *narrowing) weigh(names ...[]v1alpha1.Pattern) {
-	n.size += leastEntry
-	for _, list := range names {
-		for _, p := range list {
-			n.size += len(p) + len(`"",`)
-		}
-	}
-	n.large = n.large || n.size > maxGrant
-}
-
-// fit takes everything from a grant that is too large. It is the one place where fewer rules can give more.
-func (n *narrowing) fit(grant *v1alpha1.ClawGrantSpec) {
-	size := n.size
-	if !n.large {
-		data, err := json.Marshal(grant)
-		if err == nil && len(data) <= maxGrant {
-			return
-		}
-		size = len(data)
-	}
-	grant.Channels, grant.Tools, grant.Models, grant.Audience, grant.Credentials, grant.Schedules = nil, nil, nil, nil, nil, nil
-	n.reports = slices.Insert(n.reports, 0, v1alpha1.Withheld{
-		Path: "spec", Reason: v1alpha1.WithheldNotAllowed,
-		Message: fmt.Sprintf("what is asked and allowed is too large for a grant (%d KiB, at most %d): ask for less, by patterns that end in * or a visibility that admits fewer, or have security write fewer rules that overlap",
-			size>>10, maxGrant>>10),
-	})
-}
-
 // offered gathers what policies allow, once for each question.
 func (n *narrowing) offered(question string, gather func(*offer)) *offer {
 	if found := n.offers[question]; found != nil {
@@ -322,51 +285,6 @@ func (n *narrowing) known(path string, connector v1alpha1.ConnectorName) bool {
 	return false
 }
 
-// usable judges whether an entry's credential may be used with its connector.
-func (n *narrowing) usable(path string, connector v1alpha1.ConnectorName, name v1alpha1.ObjectName) bool {
-	if n.SkipCredentials {
-		return true
-	}
-	path += ".credential"
-	found := false
-	for i := range n.Credentials {
-		if c := &n.Credentials[i]; c.Name == name && c.Connector == connector {
-			found = true
-			if m := n.misfitOf(i); m != nil {
-				n.report(path, m.reason, m.policy, fmt.Sprintf("ClawCredential %q: %s", name, m.message))
-				return false
-			}
-		}
-	}
-	if !found {
-		n.report(path, v1alpha1.WithheldCredential, "",
-			fmt.Sprintf("ClawCredential %q is not usable by this Claw with %s: it must exist, be Active and Ready, and have spec.connector %s, spec.claw.name %q and spec.claw.owner %q",
-				name, connector, connector, n.Claw.Name, n.Claw.Spec.Owner))
-	}
-	return found
-}
-
-// misfitOf says why policies do not let a credential be used; nil if they do.
-func (n *narrowing) misfitOf(i int) *misfit {
-	if m, ok := n.misfit[i]; ok {
-		return m
-	}
-	if n.misfit == nil {
-		n.misfit = map[int]*misfit{}
-	}
-	c := &n.Credentials[i]
-	k := key{source: &c.Source, delivery: c.Delivery, rotatedAt: c.RotatedAt, claw: n.Claw.Name}
-	if found := n.ceiling.misfits(k, n.Now); len(found) > 0 {
-		n.misfit[i] = &found[0]
-		return &found[0]
-	}
-	n.misfit[i] = nil
-	if _, days, ok := n.ceiling.maxAge(); ok {
-		n.changesAt(after(c.RotatedAt, days))
-	}
-	return nil
-}
-
 // audience lists whom the visibility admits at every connector the Claw is reached through.
 func (n *narrowing) audience(channels []v1alpha1.ChannelRequest) []v1alpha1.GrantAudience {
 	var connectors []v1alpha1.ConnectorName
@@ -387,32 +305,4 @@ func (n *narrowing) audience(channels []v1alpha1.ChannelRequest) []v1alpha1.Gran
 		n.report("spec.visibility", v1alpha1.WithheldContested, "", strings.Join(messages, "; "))
 	}
 	return out
-}
-
-// credentials lists the credentials that the entries of the grant use, in the order of their names.
-func (n *narrowing) credentials(grant *v1alpha1.ClawGrantSpec) []v1alpha1.GrantCredential {
-	used := map[string]bool{}
-	use := func(name v1alpha1.ObjectName, connector v1alpha1.ConnectorName) {
-		used[string(name)+"/"+string(connector)] = true
-	}
-	for _, e := range grant.Channels {
-		use(e.Credential, e.Connector)
-	}
-	for _, e := range grant.Tools {
-		use(e.Credential, e.Connector)
-	}
-	for _, e := range grant.Models {
-		use(e.Credential, e.Connector)
-	}
-	var out []v1alpha1.GrantCredential
-	for _, c := range n.Credentials {
-		if used[string(c.Name)+"/"+string(c.Connector)] {
-			c.Slots = slices.Sorted(slices.Values(c.Slots))
-			out = append(out, c.GrantCredential)
-		}
-	}
-	slices.SortFunc(out, func(a, b v1alpha1.GrantCredential) int {
-		return strings.Compare(string(a.Name)+"/"+a.Version, string(b.Name)+"/"+b.Version)
-	})
-	return slices.CompactFunc(out, func(a, b v1alpha1.GrantCredential) bool { return a.Name == b.Name })
 }

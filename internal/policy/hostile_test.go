@@ -33,7 +33,7 @@ func TestHostileInput(t *testing.T) {
 		"images that contradict each other": func(in *Input) {
 			other := *in.Policies[0].DeepCopy()
 			other.Name, other.Spec.Require.Runtime.Images = "zero", []v1alpha1.Pattern{"docker.io/*"}
-			in.Policies[0].Spec.Require.Runtime.Images = []v1alpha1.Pattern{"ghcr.io/*"}
+			in.Policies[0].Spec.Require.Runtime.Images = []v1alpha1.Pattern{"registry.example/*"}
 			in.Policies = append(in.Policies, other)
 		},
 		"patterns that are none": func(in *Input) {

@@ -437,16 +437,16 @@ func shuffled[T any](w world, in []T) []T {
 // worldImages are images as they are written, and what they are: no more than one tag or digest of one
 // repository; nothing where they are none.
 var worldImages = []struct{ written, repository, rest string }{
-	{"ghcr.io/acme/app:1", "ghcr.io/acme/app", ":1"},
-	{"ghcr.io/acme/app:1", "ghcr.io/acme/app", ":1"},
-	{"GHCR.io/acme/app:1", "ghcr.io/acme/app", ":1"},
-	{"ghcr.io/acme/app", "ghcr.io/acme/app", ":latest"},
-	{"ghcr.io/acme/app:1@" + digestA, "ghcr.io/acme/app", "@" + digestA},
-	{"ghcr.io/acme/app@" + digestA, "ghcr.io/acme/app", "@" + digestA},
-	{"ghcr.io/acme/application:1", "ghcr.io/acme/application", ":1"},
+	{"registry.example/acme/app:1", "registry.example/acme/app", ":1"},
+	{"registry.example/acme/app:1", "registry.example/acme/app", ":1"},
+	{"REGISTRY.example/acme/app:1", "registry.example/acme/app", ":1"},
+	{"registry.example/acme/app", "registry.example/acme/app", ":latest"},
+	{"registry.example/acme/app:1@" + digestA, "registry.example/acme/app", "@" + digestA},
+	{"registry.example/acme/app@" + digestA, "registry.example/acme/app", "@" + digestA},
+	{"registry.example/acme/application:1", "registry.example/acme/application", ":1"},
 	{"app", "docker.io/library/app", ":latest"},
 	{"deadbeef", "", ""},
-	{"ghcr.io/acme/app:1@sha256:1", "", ""},
+	{"registry.example/acme/app:1@sha256:1", "", ""},
 }
 
 // worldImagePatterns are patterns, and what they mean in words of their own.
@@ -455,12 +455,14 @@ var worldImagePatterns = []struct {
 	means   func(repository, rest string) bool
 }{
 	{"*", func(string, string) bool { return true }},
-	{"ghcr.io/acme/app:*", func(repository, _ string) bool { return repository == "ghcr.io/acme/app" }},
-	{"ghcr.io/acme/*", func(repository, _ string) bool { return repository != "docker.io/library/app" }},
-	{"ghcr.io/acme/app:1", func(repository, rest string) bool { return repository == "ghcr.io/acme/app" && rest == ":1" }},
-	{v1alpha1.Pattern("ghcr.io/acme/app:2@" + digestA), func(_, rest string) bool { return rest == "@"+digestA }},
-	{"ghcr.io/acme/app@*", func(_, rest string) bool { return rest == "@"+digestA }},
-	{"ghcr.io/acme/app:l*", func(repository, rest string) bool { return repository == "ghcr.io/acme/app" && rest == ":latest" }},
+	{"registry.example/acme/app:*", func(repository, _ string) bool { return repository == "registry.example/acme/app" }},
+	{"registry.example/acme/*", func(repository, _ string) bool { return repository != "docker.io/library/app" }},
+	{"registry.example/acme/app:1", func(repository, rest string) bool { return repository == "registry.example/acme/app" && rest == ":1" }},
+	{v1alpha1.Pattern("registry.example/acme/app:2@" + digestA), func(_, rest string) bool { return rest == "@"+digestA }},
+	{"registry.example/acme/app@*", func(_, rest string) bool { return rest == "@"+digestA }},
+	{"registry.example/acme/app:l*", func(repository, rest string) bool {
+		return repository == "registry.example/acme/app" && rest == ":latest"
+	}},
 	{"app:latest", func(repository, _ string) bool { return repository == "docker.io/library/app" }},
 	{"a*b", func(string, string) bool { return false }},
 }

@@ -18,7 +18,7 @@ func runningExample() Input {
 	in := example()
 	in.Now, in.RuntimeClassName = noon, "gvisor"
 	in.Claw.CreationTimestamp = metav1.NewTime(noon.Add(-24 * time.Hour))
-	in.Claw.Spec.Runtime.Container = &v1alpha1.ContainerRuntime{Image: "ghcr.io/acme/app:1"}
+	in.Claw.Spec.Runtime.Container = &v1alpha1.ContainerRuntime{Image: "registry.example/acme/app:1"}
 	for i := range in.Credentials {
 		in.Credentials[i].Source.Secret = &v1alpha1.SecretSource{Name: "s"}
 		in.Credentials[i].RotatedAt = noon.Add(-48 * time.Hour)
@@ -46,7 +46,7 @@ func TestRequirements(t *testing.T) {
 		{"all as required", func(_ *Input, s *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {
 			s.Schedule, s.ExpiresAt = hours("Europe/Berlin", "09:00", "17:00"), endIn(30*day)
 			*r = v1alpha1.PolicyRequirements{Schedule: hours("Europe/Berlin", "08:00", "18:00"), MaxLifetimeDays: 90,
-				Runtime:     v1alpha1.RuntimeRequirements{Images: []v1alpha1.Pattern{"ghcr.io/acme/*"}, RuntimeClassNames: []v1alpha1.ObjectName{"gvisor"}},
+				Runtime:     v1alpha1.RuntimeRequirements{Images: []v1alpha1.Pattern{"registry.example/acme/*"}, RuntimeClassNames: []v1alpha1.ObjectName{"gvisor"}},
 				Credentials: v1alpha1.CredentialRequirements{Sources: []v1alpha1.SourceKind{v1alpha1.SourceSecret}, Delivery: []v1alpha1.Delivery{v1alpha1.DeliveryGateway}, MaxAgeDays: 90}}
 		}, nil, "1 1 1", nil},
 		{"always open", func(_ *Input, _ *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {
@@ -71,11 +71,11 @@ func TestRequirements(t *testing.T) {
 			s.ExpiresAt, r.MaxLifetimeDays = endIn(90*day), 90
 		}, []string{"spec.expiresAt RequiredByPolicy support-agents"}, "1 1 1", []string{"asked to end at 2026-06-25T12:00:00Z"}},
 		{"another image", func(_ *Input, _ *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {
-			r.Runtime.Images = []v1alpha1.Pattern{"ghcr.io/openclaw/openclaw:*"}
-		}, []string{"spec.runtime.container.image RequiredByPolicy support-agents"}, "0 0 0", []string{`asked to run image "ghcr.io/acme/app:1"`, "ghcr.io/openclaw/openclaw:*", "run one of them"}},
+			r.Runtime.Images = []v1alpha1.Pattern{"registry.example/openclaw/openclaw:*"}
+		}, []string{"spec.runtime.container.image RequiredByPolicy support-agents"}, "0 0 0", []string{`asked to run image "registry.example/acme/app:1"`, "registry.example/openclaw/openclaw:*", "run one of them"}},
 		{"no digest", func(_ *Input, _ *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {
 			r.Runtime.Digests = v1alpha1.DigestsRequired
-		}, []string{"spec.runtime.container.image RequiredByPolicy support-agents"}, "0 0 0", []string{"named by its digest", "write ghcr.io/acme/app@sha256:..."}},
+		}, []string{"spec.runtime.container.image RequiredByPolicy support-agents"}, "0 0 0", []string{"named by its digest", "write registry.example/acme/app@sha256:..."}},
 		{"a digest mode nobody knows is the strict one", func(_ *Input, _ *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) { r.Runtime.Digests = "Maybe" },
 			[]string{"spec.runtime.container.image RequiredByPolicy support-agents"}, "0 0 0", nil},
 		{"an image that is none", func(_ *Input, s *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {

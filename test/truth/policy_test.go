@@ -152,7 +152,7 @@ func requireTruths(field, by string, require func(*world) *v1alpha1.PolicyRequir
 		{field: field + ".limits.requestsPerMinute", change: func(w *world) { require(w).Limits.RequestsPerMinute = 60 },
 			see:    grants("the limit of requests", func(g *v1alpha1.ClawGrantSpec) any { return g.Limits.RequestsPerMinute }),
 			before: "0", after: "60"},
-		{field: field + ".runtime.images", change: func(w *world) { require(w).Runtime.Images = patterns("ghcr.io/*") },
+		{field: field + ".runtime.images", change: func(w *world) { require(w).Runtime.Images = patterns("registry.example/*") },
 			see: withheld("spec.runtime.container.image"), before: given, after: by},
 		{field: field + ".runtime.digests", change: func(w *world) { require(w).Runtime.Digests = v1alpha1.DigestsRequired },
 			see: withheld("spec.runtime.container.image"), before: given, after: by},

@@ -17,7 +17,7 @@ import (
 const (
 	cage      = "acme"
 	runtime   = "gvisor"
-	image     = "ghcr.io/acme/agents/triage@sha256:4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"
+	image     = "registry.example/acme/agents/triage@sha256:4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"
 	perTeam   = 100  // members
 	perFile   = 2500 // members in one ConfigMap
 	selecting = 10   // policies that select the Claws which are measured, where not all do
@@ -43,7 +43,7 @@ func organization(files []corev1.ConfigMap) *v1alpha1.ClawOrganization {
 	}}
 	org.Spec.Baseline.Deny.Tools = []v1alpha1.ToolRule{{Connector: "slack", Actions: []v1alpha1.Action{v1alpha1.ActionAdmin}}}
 	org.Spec.Baseline.Require.Runtime = v1alpha1.RuntimeRequirements{
-		Images: []v1alpha1.Pattern{"ghcr.io/acme/*"}, Digests: v1alpha1.DigestsRequired, RuntimeClassNames: []v1alpha1.ObjectName{runtime, "kata"},
+		Images: []v1alpha1.Pattern{"registry.example/acme/*"}, Digests: v1alpha1.DigestsRequired, RuntimeClassNames: []v1alpha1.ObjectName{runtime, "kata"},
 	}
 	for _, f := range files {
 		org.Spec.DirectoryRefs = append(org.Spec.DirectoryRefs, v1alpha1.ConfigMapReference{ConfigMap: v1alpha1.ObjectName(f.Name)})

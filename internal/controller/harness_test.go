@@ -259,7 +259,7 @@ func refusal(r *http.Request) *http.Response {
 	}
 }
 
-// writes counts what the manager asks the API server to write, and journal has the last of them.
+// writes counts what the manager asks the API server to write, and journal has all of it.
 var (
 	writes  atomic.Int64
 	journal struct {
@@ -280,7 +280,6 @@ func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		writes.Add(1)
 		journal.Lock()
 		journal.lines = append(journal.lines, r.Method+" "+r.URL.Path)
-		journal.lines = journal.lines[max(0, len(journal.lines)-20):]
 		journal.Unlock()
 	}
 	return c.RoundTripper.RoundTrip(r)
@@ -289,7 +288,21 @@ func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 func lastWrites() string {
 	journal.Lock()
 	defer journal.Unlock()
-	return strings.Join(journal.lines, "\n")
+	return strings.Join(journal.lines[max(0, len(journal.lines)-20):], "\n")
+}
+
+// writesAbout counts those about an organization and its cage, which have one name. What other tests left behind
+// is looked at at times of its own.
+func writesAbout(name string) int {
+	journal.Lock()
+	defer journal.Unlock()
+	n := 0
+	for _, line := range journal.lines {
+		if strings.Contains(line+"/", "/"+name+"/") {
+			n++
+		}
+	}
+	return n
 }
 
 func counted(config *rest.Config) *rest.Config {

@@ -370,10 +370,10 @@ func TestDirectoryEditsReachOnlyWhomTheyAreAbout(t *testing.T) {
 	settledAfter(t, writes.Load())
 
 	t.Log("an identity that no Claw's channels are of")
-	asked := writes.Load()
+	asked := writesAbout(c.name)
 	edit(t, cm, "github: [lee, lee-home]", "github: [lee, lee-work]")
-	settledAfter(t, asked)
-	if n := writes.Load() - asked; n != 0 {
+	settledAfter(t, writes.Load())
+	if n := writesAbout(c.name) - asked; n != 0 {
 		t.Errorf("the manager asked %d times to write:\n%s", n, lastWrites())
 	}
 

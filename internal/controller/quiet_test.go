@@ -56,7 +56,7 @@ func TestQuiet(t *testing.T) {
 		settled(t)
 	}
 	look() // once more for the sibling that came later
-	before, asked := versions(t, c.name), writes.Load()
+	before, asked := versions(t, c.name), writesAbout(c.name)
 	look()
 	after := versions(t, c.name)
 	organization := "ClawOrganization " + c.name
@@ -69,7 +69,7 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("something was written:\n%s", diff)
 	}
 	// Its new generation in its own status, and its policy's: nothing else.
-	if n := writes.Load() - asked; n != 1 {
+	if n := writesAbout(c.name) - asked; n != 1 {
 		t.Errorf("the manager asked the API server %d times to write, want once:\n%s", n, lastWrites())
 	}
 }

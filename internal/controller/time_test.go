@@ -126,7 +126,7 @@ func TestScheduleIsTold(t *testing.T) {
 
 	// Looking again while it is closed writes nothing.
 	settled(t)
-	asked := writes.Load()
+	asked := writesAbout(c.name)
 	noted := looks.of(claw)
 	source := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: cage.GatewayName("triage")}}
 	get(t, source)
@@ -139,7 +139,7 @@ func TestScheduleIsTold(t *testing.T) {
 		return ""
 	})
 	settled(t)
-	if n := writes.Load() - asked; n != 0 {
+	if n := writesAbout(c.name) - asked; n != 0 {
 		t.Errorf("the manager asked %d times to write:\n%s", n, lastWrites())
 	}
 

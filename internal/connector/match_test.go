@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -266,7 +267,7 @@ func TestMatchTakesLittleMemory(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			call, _ := c.Match(post("/v1/messages", jsonType, body))
-			call.Parameters(4096)
+			call.Parameters(4096, asItIs)
 			runtime.ReadMemStats(&after)
 			if took := after.TotalAlloc - before.TotalAlloc; took > 3*size {
 				t.Errorf("%d bytes took %d bytes of memory", len(body), took)
@@ -307,9 +308,34 @@ func TestParameters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, string(call.Parameters(4096))); diff != "" {
+			if diff := cmp.Diff(tc.want, string(call.Parameters(4096, asItIs))); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// asItIs hides nothing.
+func asItIs(text string) string { return text }
+
+// What may not be recorded is not, wherever it stands: in a name, in a value, and across what is cut.
+func TestParametersHide(t *testing.T) {
+	const key = "xoxb-0123456789-abcdef"
+	hide := func(text string) string { return strings.ReplaceAll(text, key, strings.Repeat("*", len(key))) }
+	filler := strings.Repeat("a", 500)
+	for _, body := range []string{
+		`{"channel":"C1","text":"` + key + `"}`, `{"` + key + `":"x"}`, `{"a":{"b":["` + key + `"]}}`,
+		`{"text":"` + filler + key + `"}`, `{"text":"` + filler + key + strings.Repeat("b", 4000) + `"}`,
+	} {
+		call := &Call{members: membersOf([]byte(body))}
+		got := string(call.Parameters(4096, hide))
+		if strings.Contains(got, key[:8]) || !json.Valid([]byte(got)) || !strings.Contains(got, "****") {
+			t.Errorf("%.60s…: %s", body, got)
+		}
+	}
+	for _, call := range []*Call{{query: []param{{name: "q", value: filler + key}}}, {form: []param{{name: key, value: key}}}} {
+		if got := string(call.Parameters(4096, hide)); strings.Contains(got, key[:8]) {
+			t.Errorf("%s", got)
+		}
 	}
 }

@@ -9,13 +9,14 @@ import (
 )
 
 // Parameters returns the call's parameters for the record: decoded, bounded to about limit bytes, and without the
-// values of those that by their name hold a secret. Of a long list the end is kept: in a conversation, that is
-// what is new.
-func (call *Call) Parameters(limit int) json.RawMessage {
+// values of those that by their name hold a secret. Hide overwrites what else may not be recorded in a text, and
+// keeps its length; it is asked before anything is cut. Of a long list the end is kept: in a conversation, that
+// is what is new.
+func (call *Call) Parameters(limit int, hide func(string) string) json.RawMessage {
 	if len(call.query)+len(call.form)+len(call.members) == 0 {
 		return nil
 	}
-	w := summary{limit: limit}
+	w := summary{limit: limit, hide: hide}
 	w.buf = append(w.buf, '{')
 	for _, p := range call.query {
 		w.name(p.name)
@@ -38,12 +39,14 @@ const (
 	summaryList  = 12
 	summaryDepth = 8
 	summaryCut   = "…"
+	maxHidden    = 4 << 10 // of what is hidden, as much is looked for across a cut
 )
 
 // summary writes JSON of bounded size.
 type summary struct {
 	buf   []byte
 	limit int
+	hide  func(string) string
 }
 
 func (w *summary) full() bool { return len(w.buf) >= w.limit }
@@ -62,6 +65,7 @@ func (w *summary) name(name string) {
 
 // text writes a string, cut to a number of bytes.
 func (w *summary) text(s string, limit int) {
+	s = w.hide(s)
 	if w.full() {
 		limit = min(limit, 64)
 	}
@@ -127,6 +131,8 @@ func (w *summary) quoted(raw []byte) {
 		w.text(s, summaryText)
 		return
 	}
+	length := len(raw) - 2
+	raw = []byte(w.hide(string(raw[:min(len(raw), summaryText+maxHidden)])))
 	end := 1
 	for end < summaryText { // an escape is never cut
 		switch {
@@ -142,7 +148,7 @@ func (w *summary) quoted(raw []byte) {
 		end--
 	}
 	s, _ := textOf(append(bytes.Clone(raw[:end]), '"'))
-	w.text(fmt.Sprintf("%s%s (%d bytes)", s, summaryCut, len(raw)-2), 2*summaryText)
+	w.text(fmt.Sprintf("%s%s (%d bytes)", s, summaryCut, length), 2*summaryText)
 }
 
 func (w *summary) list(raw []byte, depth int) {

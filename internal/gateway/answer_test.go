@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
 	"github.com/clawstaff/clawstaff/internal/secret"
 )
@@ -196,5 +197,26 @@ func TestUpstreamCertificate(t *testing.T) {
 	status, _, body := w.post(w.client(), slackPost, formType, inChannel)
 	if status != http.StatusBadGateway || len(w.requests()) != 0 {
 		t.Errorf("got %d %s", status, body)
+	}
+}
+
+// A key that is delivered into the agent's container can come back in anything the agent says.
+func TestKeysAreNotRecorded(t *testing.T) {
+	w := newWorld(t)
+	for _, url := range []string{slackPost + "?channel=C0SUPPORT&text=" + slackKey, slackPost + "?channel=" + slackKey,
+		"https://slack.com/api/" + slackKey, "https://slack.com/" + slackKey + "?q=" + slackKey} {
+		w.post(w.client(), url, "", "")
+	}
+	w.post(w.client(), slackPost, formType, "channel=C0SUPPORT&text="+strings.Repeat("x", 500)+slackKey)
+	w.post(w.client(), askModel, jsonType, strings.Replace(modelBody, `"messages"`, `"`+slackKey+`":"`+anthropicKey+`","messages"`, 1))
+	w.wait("the last call", func(r audit.Record) bool { return r.Connector == "anthropic" })
+	lines := w.log.Lines()
+	if len(lines) < 6 {
+		t.Fatalf("%d records only", len(lines))
+	}
+	for _, line := range lines {
+		if bytes.Contains(line, []byte(slackKey[:10])) || bytes.Contains(line, []byte(anthropicKey)) {
+			t.Errorf("a key is in the record: %s", line)
+		}
 	}
 }

@@ -23,11 +23,25 @@ const (
 // append makes a record durable. It does not depend on the agent's connection: a record of what is being cut must
 // be kept all the same.
 func (p *Proxy) append(r audit.Record) (audit.Record, error) {
+	p.hideKeys(&r)
 	kept, err := p.cfg.Log.Append(p.recording.context(p.limits.Record), r)
 	if err != nil {
 		p.cfg.Logger.Error("a record could not be kept", "phase", r.Phase, "error", err)
 	}
 	return kept, err
+}
+
+// hideKeys overwrites keys in what the agent's words can have come into. It may hold its own, where its credential
+// delivers one, and may say it anywhere. Parameters are cut short, and so are seen to before.
+func (p *Proxy) hideKeys(r *audit.Record) {
+	hide := p.secretsOf(p.cfg.Source.Current()).scrubText
+	r.Reason = hide(r.Reason)
+	for i := range r.Resources {
+		r.Resources[i] = hide(r.Resources[i])
+	}
+	if r.Upstream != nil {
+		r.Upstream.Host = hide(r.Upstream.Host)
+	}
 }
 
 // patiently makes contexts for records. Those of one moment share one: a timer for each record costs more than the
@@ -72,13 +86,14 @@ func (ex *exchange) decision() audit.Record {
 		sum := sha256.Sum256(ex.body.Bytes())
 		r.BodySHA256 = hex.EncodeToString(sum[:])
 	}
+	hide := ex.s.p.secretsOf(snap).scrubText
 	call := ex.call
 	if call == nil || call.Operation == nil {
-		r.Parameters = ex.asked()
+		r.Parameters = ex.asked(hide)
 		return r
 	}
 	r.Operation, r.Action, r.Kind = call.Operation.ID, string(call.Operation.Action), kindOf(call.Operation.Authority)
-	r.Parameters = call.Parameters(maxParameters)
+	r.Parameters = call.Parameters(maxParameters, hide)
 	for _, res := range call.Resources {
 		r.Resources = append(r.Resources, res.Type+":"+res.Name)
 	}
@@ -86,11 +101,11 @@ func (ex *exchange) decision() audit.Record {
 }
 
 // asked says what was asked for where no operation was found. A query may hold anything, so it is left out.
-func (ex *exchange) asked() json.RawMessage {
+func (ex *exchange) asked(hide func(string) string) json.RawMessage {
 	if ex.h.method == "" {
 		return nil
 	}
-	target, _, _ := strings.Cut(ex.h.target, "?")
+	target, _, _ := strings.Cut(hide(ex.h.target), "?")
 	out, _ := json.Marshal(map[string]string{"method": ex.h.method, "target": target[:min(len(target), maxTarget)]})
 	return out
 }

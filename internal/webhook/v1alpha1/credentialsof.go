@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -87,7 +88,7 @@ func fits(f *findings, in policy.Input, u use, c *v1alpha1.ClawCredential, check
 		f.refuse(u.path, "ClawCredential %q is Revoked, which is for ever: %s, with a new key", c.Name, another)
 		return
 	}
-	if shared := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionIsolated); shared != nil && shared.Status == "False" {
+	if shared := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionIsolated); shared != nil && shared.Status == metav1.ConditionFalse && shared.Reason == v1alpha1.ReasonCredentialShared {
 		f.refuse(u.path, "ClawCredential %q holds a key that another Claw has already, and a key is one Claw's: put a key of its own into its source", c.Name)
 	}
 	var rotated time.Time

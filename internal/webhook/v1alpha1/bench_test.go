@@ -118,7 +118,6 @@ func cageOfMany(policies, claws int) (*judge, *store) {
 	j := &judge{
 		Options: Options{Catalogue: catalogue, Namespace: "clawstaff-system", Clock: clock.RealClock{}},
 		cached:  s, live: s, reviews: s,
-		count: func(context.Context, string) (int, error) { return claws, nil },
 	}
 	j.Directory = &directory.Reader{Client: s, Namespace: j.Namespace}
 	return j, s

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -34,32 +32,16 @@ func (j *judge) withinQuota(ctx context.Context, f *findings, s *surroundings, c
 	return nil
 }
 
-// clawsIn counts the Claws of a namespace.
+// clawsIn counts the Claws of a namespace. Of a cache they are not copied; of the API server, metadata is enough.
 func (j *judge) clawsIn(ctx context.Context, r client.Reader, namespace string) (int, error) {
+	claws, metadata := &v1alpha1.ClawList{}, &metav1.PartialObjectMetadataList{}
+	metadata.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ClawList"))
+	var list client.ObjectList = metadata
 	if r == j.cached {
-		return j.count(ctx, namespace)
+		list = claws // a list of metadata would be a cache of its own
 	}
-	claws := &metav1.PartialObjectMetadataList{}
-	claws.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ClawList"))
-	if err := r.List(ctx, claws, client.InNamespace(namespace)); err != nil {
+	if err := r.List(ctx, list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return 0, fmt.Errorf("count Claws: %w", err)
 	}
-	return len(claws.Items), nil
-}
-
-// countIn counts the Claws of a namespace by a cache's index, so that a cage of thousands costs no copy of them.
-func countIn(c cache.Cache) func(context.Context, string) (int, error) {
-	return func(ctx context.Context, namespace string) (int, error) {
-		informer, err := c.GetInformer(ctx, &v1alpha1.Claw{})
-		if err != nil {
-			return 0, fmt.Errorf("count Claws: %w", err)
-		}
-		if indexed, ok := informer.(interface{ GetIndexer() toolscache.Indexer }); ok {
-			claws, err := indexed.GetIndexer().ByIndex(toolscache.NamespaceIndex, namespace)
-			return len(claws), err
-		}
-		var claws v1alpha1.ClawList
-		err = c.List(ctx, &claws, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)
-		return len(claws.Items), err
-	}
+	return len(claws.Items) + len(metadata.Items), nil
 }

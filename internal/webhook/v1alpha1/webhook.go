@@ -61,7 +61,7 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ClawPolicy{}, policySelects, index); err != nil {
 		return fmt.Errorf("index ClawPolicies by whom they select: %w", err)
 	}
-	j := &judge{Options: opts, cached: mgr.GetClient(), live: mgr.GetAPIReader(), reviews: mgr.GetClient(), count: countIn(mgr.GetCache())}
+	j := &judge{Options: opts, cached: mgr.GetClient(), live: mgr.GetAPIReader(), reviews: mgr.GetClient()}
 	return errors.Join(
 		ctrl.NewWebhookManagedBy(mgr, &v1alpha1.ClawOrganization{}).WithValidator(&organizationValidator{j}).Complete(),
 		ctrl.NewWebhookManagedBy(mgr, &v1alpha1.ClawPolicy{}).WithValidator(&policyValidator{j}).Complete(),
@@ -75,8 +75,7 @@ type judge struct {
 	Options
 	cached  client.Reader
 	live    client.Reader
-	reviews client.Writer                                            // creates SubjectAccessReviews, which are questions and leave nothing behind
-	count   func(ctx context.Context, namespace string) (int, error) // of the Claws in the cache
+	reviews client.Writer // creates SubjectAccessReviews, which are questions and leave nothing behind
 }
 
 // findings are what is wrong with an object, and what is only worth a word.

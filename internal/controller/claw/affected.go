@@ -6,42 +6,27 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/controller/watch"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-
 // ofPolicy enqueues only the Claws a policy selects, or did before it was changed.
 func (r *Reconciler) ofPolicy() handler.EventHandler {
-	enqueue := func(ctx context.Context, q queue, objects ...client.Object) {
-		var policies []*v1alpha1.ClawPolicy
-		for _, o := range objects {
-			if p, ok := o.(*v1alpha1.ClawPolicy); ok {
-				policies = append(policies, p)
-			}
-		}
-		claws, err := r.selected(ctx, objects[0].GetNamespace(), policies)
+	return watch.Changes(func(ctx context.Context, before, after *v1alpha1.ClawPolicy) []reconcile.Request {
+		policies := watch.Both(before, after)
+		claws, err := r.selected(ctx, policies[0].Namespace, policies)
 		if err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of a policy", "policy", client.ObjectKeyFromObject(objects[0]))
+			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of a policy", "policy", client.ObjectKeyFromObject(policies[0]))
 		}
-		for _, claw := range claws {
-			q.Add(claw)
-		}
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object) },
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { enqueue(ctx, q, e.ObjectOld, e.ObjectNew) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object) },
-	}
+		return claws
+	})
 }
 
 // selected finds the Claws of a namespace that any of some policies selects.
@@ -69,41 +54,28 @@ func (r *Reconciler) selected(ctx context.Context, namespace string, policies []
 
 // ofOrganization enqueues the Claws of an organization that an edit of it can be about.
 func (r *Reconciler) ofOrganization() handler.EventHandler {
-	all := func(ctx context.Context, o client.Object, q queue) {
-		for _, claw := range r.inCageOf(ctx, o) {
-			q.Add(claw)
+	return watch.Changes(func(ctx context.Context, before, after *v1alpha1.ClawOrganization) []reconcile.Request {
+		if before == nil || after == nil || !onlyUsernames(before, after) {
+			return r.inCageOf(ctx, watch.Both(after, before)[0])
 		}
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { all(ctx, e.Object, q) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { all(ctx, e.Object, q) },
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
-			before, ok := e.ObjectOld.(*v1alpha1.ClawOrganization)
-			after, also := e.ObjectNew.(*v1alpha1.ClawOrganization)
-			if !ok || !also || !onlyUsernames(before, after) {
-				all(ctx, e.ObjectNew, q)
-				return
+		owners := renamed(before, after)
+		var claws v1alpha1.ClawList
+		if err := r.Client.List(ctx, &claws, client.InNamespace(after.Cage())); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "find the Claws of an organization", "organization", after.Name)
+			return nil
+		}
+		var out []reconcile.Request
+		for _, claw := range claws.Items {
+			if owners[claw.Spec.Owner] {
+				out = append(out, request(claw.Namespace, claw.Name))
 			}
-			owners := renamed(before, after)
-			var claws v1alpha1.ClawList
-			if err := r.Client.List(ctx, &claws, client.InNamespace(after.Cage())); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "find the Claws of an organization", "organization", after.Name)
-				return
-			}
-			for _, claw := range claws.Items {
-				if owners[claw.Spec.Owner] {
-					q.Add(request(claw.Namespace, claw.Name))
-				}
-			}
-		},
-	}
+		}
+		return out
+	})
 }
 
-func (r *Reconciler) inCageOf(ctx context.Context, o client.Object) []reconcile.Request {
-	if org, ok := o.(*v1alpha1.ClawOrganization); ok {
-		return r.list(ctx, client.InNamespace(org.Cage()))
-	}
-	return nil
+func (r *Reconciler) inCageOf(ctx context.Context, org *v1alpha1.ClawOrganization) []reconcile.Request {
+	return r.list(ctx, client.InNamespace(org.Cage()))
 }
 
 // onlyUsernames tells whether nothing differs but what is no Claw's concern, and the usernames that members

@@ -6,49 +6,34 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/controller/watch"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
-
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // ofPolicy enqueues the credentials for Claws that a policy selects, or did, where it says something about
 // credentials, or did.
 func (r *Reconciler) ofPolicy() handler.EventHandler {
-	enqueue := func(ctx context.Context, q queue, policies ...*v1alpha1.ClawPolicy) {
-		policies = slices.DeleteFunc(policies, func(p *v1alpha1.ClawPolicy) bool { return p == nil || !aboutCredentials(p) })
+	return watch.Changes(func(ctx context.Context, before, after *v1alpha1.ClawPolicy) []reconcile.Request {
+		if before != nil && after != nil && sameRules(before, after) {
+			return nil
+		}
+		policies := slices.DeleteFunc(watch.Both(before, after), func(p *v1alpha1.ClawPolicy) bool { return !aboutCredentials(p) })
 		if len(policies) == 0 {
-			return
+			return nil
 		}
 		requests, err := r.selected(ctx, policies[0].Namespace, policies)
 		if err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "find the credentials of a policy", "policy", client.ObjectKeyFromObject(policies[0]))
 		}
-		for _, request := range requests {
-			q.Add(request)
-		}
-	}
-	of := func(o client.Object) *v1alpha1.ClawPolicy {
-		p, _ := o.(*v1alpha1.ClawPolicy)
-		return p
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, of(e.Object)) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, of(e.Object)) },
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
-			if before, after := of(e.ObjectOld), of(e.ObjectNew); before == nil || after == nil || !sameRules(before, after) {
-				enqueue(ctx, q, before, after)
-			}
-		},
-	}
+		return requests
+	})
 }
 
 // aboutCredentials tells whether a policy says anything about credentials.
@@ -89,29 +74,16 @@ func (r *Reconciler) selected(ctx context.Context, namespace string, policies []
 // ofOrganization enqueues the credentials of a cage when its baseline says something else about them, or when
 // its directory has changed, by which policies select.
 func (r *Reconciler) ofOrganization() handler.EventHandler {
-	all := func(ctx context.Context, o client.Object, q queue) {
-		if org, ok := o.(*v1alpha1.ClawOrganization); ok {
-			for _, request := range r.in(ctx, org.Cage()) {
-				q.Add(request)
-			}
+	return watch.Changes(func(ctx context.Context, before, after *v1alpha1.ClawOrganization) []reconcile.Request {
+		switch {
+		case before == nil || after == nil || !sameBaseline(before, after):
+			return r.in(ctx, watch.Both(after, before)[0].Cage())
+		case !sameTeams(before, after):
+			return r.byTeam(ctx, after)
+		default:
+			return nil
 		}
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { all(ctx, e.Object, q) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { all(ctx, e.Object, q) },
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
-			before, ok := e.ObjectOld.(*v1alpha1.ClawOrganization)
-			after, also := e.ObjectNew.(*v1alpha1.ClawOrganization)
-			switch {
-			case !ok || !also || !sameBaseline(before, after):
-				all(ctx, e.ObjectNew, q)
-			case !sameTeams(before, after):
-				for _, request := range r.byTeam(ctx, after) {
-					q.Add(request)
-				}
-			}
-		},
-	}
+	})
 }
 
 func sameBaseline(a, b *v1alpha1.ClawOrganization) bool {

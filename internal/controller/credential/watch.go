@@ -6,13 +6,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -24,6 +22,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/controller/apply"
 	"github.com/clawstaff/clawstaff/internal/controller/cages"
 	"github.com/clawstaff/clawstaff/internal/controller/index"
+	"github.com/clawstaff/clawstaff/internal/controller/watch"
 )
 
 // SetupWithManager watches what a credential follows from. Operator is a cache of ConfigMaps in the
@@ -84,35 +83,22 @@ func requests(credentials []v1alpha1.ClawCredential) []reconcile.Request {
 
 // ofSameKey enqueues the others that have a value which a credential had and has no longer.
 func (r *Reconciler) ofSameKey() handler.EventHandler {
-	enqueue := func(ctx context.Context, o client.Object, kept []string, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		cred, ok := o.(*v1alpha1.ClawCredential)
-		if !ok {
-			return
+	return watch.Changes(func(ctx context.Context, before, after *v1alpha1.ClawCredential) []reconcile.Request {
+		if before == nil {
+			return nil
 		}
-		for _, f := range cred.Status.Fingerprints {
-			if slices.Contains(kept, f) {
+		var out []reconcile.Request
+		for _, f := range before.Status.Fingerprints {
+			if after != nil && slices.Contains(after.Status.Fingerprints, f) {
 				continue
 			}
 			var list v1alpha1.ClawCredentialList
 			if err := r.Client.List(ctx, &list, client.MatchingFields{index.CredentialFingerprint: f}); err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "find credentials with the same key")
-				return
+				break
 			}
-			for _, request := range requests(list.Items) {
-				q.Add(request)
-			}
+			out = append(out, requests(list.Items)...)
 		}
-	}
-	return handler.Funcs{
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			var kept []string
-			if now, ok := e.ObjectNew.(*v1alpha1.ClawCredential); ok {
-				kept = now.Status.Fingerprints
-			}
-			enqueue(ctx, e.ObjectOld, kept, q)
-		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, e.Object, nil, q)
-		},
-	}
+		return out
+	})
 }

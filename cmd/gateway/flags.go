@@ -67,7 +67,7 @@ func (o overrides) Set(value string) error {
 	if err != nil {
 		return err
 	}
-	if catalogue.ByHost(host) == nil {
+	if len(catalogue.At(host)) == 0 {
 		return fmt.Errorf("%q is not the host of a connector", host)
 	}
 	if _, ok := o[host]; ok {

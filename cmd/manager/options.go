@@ -93,7 +93,7 @@ func checkResolve(value string, catalogue *connector.Catalogue) error {
 	if _, err := netip.ParseAddrPort(address); err != nil {
 		return errors.New("it is not HOST=IP:PORT")
 	}
-	if catalogue.ByHost(host) == nil {
+	if len(catalogue.At(host)) == 0 {
 		return fmt.Errorf("%q is not the host of a connector", host)
 	}
 	return nil

@@ -26,11 +26,11 @@ func TestBuiltin(t *testing.T) {
 	if diff := cmp.Diff([]string{"sk-ant-claw-placeholder", "sk-claw-placeholder", "xoxb-claw-placeholder"}, c.Placeholders()); diff != "" {
 		t.Error(diff)
 	}
-	if c.Known("unknown") || c.Get("unknown") != nil || c.ByHost("SLACK.COM") != nil {
+	if c.Known("unknown") || c.Get("unknown") != nil || len(c.At("SLACK.COM")) != 0 {
 		t.Error("something is known that is not in the catalogue")
 	}
 	slack := c.Get("slack")
-	if c.ByHost("slack.com") != slack || !c.Known("slack") {
+	if site, ok := c.Find("slack.com", "/api/api.test"); !ok || site.Connector != slack || !c.Known("slack") {
 		t.Error("slack is not found by name and host")
 	}
 	name, slot := slack.Inject()
@@ -63,10 +63,10 @@ func TestClassesFollowNames(t *testing.T) {
 
 const small = `
 connector: one
-hosts: [one.example]
+hosts: [{host: one.example}]
 denial: Problem
 slots: {key: {use: Inject, header: X-Key, format: "{{value}}", env: ONE_KEY, placeholder: one-placeholder}}
-resources: {thing: "[a-z]+"}
+resources: {thing: {shape: "[a-z]+"}}
 operations:
 - {id: get, methods: [GET], path: "/things/{thing}", action: Read, authority: tool, resources: [{type: thing, from: [path.thing]}]}
 `
@@ -86,10 +86,10 @@ func TestLoadRefuses(t *testing.T) {
 		"unknown field":     {small + "surprise: 1\n", "surprise"},
 		"repeated field":    {small + "denial: Slack\n", "already set"},
 		"name":              {change("connector: one", "connector: One"), "not a name"},
-		"no host":           {change("[one.example]", "[]"), "hosts"},
-		"host with a port":  {change("[one.example]", `["one.example:443"]`), "not a host name"},
-		"host in capitals":  {change("[one.example]", "[One.example]"), "not a host name"},
-		"address as host":   {change("[one.example]", "[192.0.2.1]"), "not a host name"},
+		"no host":           {change("[{host: one.example}]", "[]"), "hosts"},
+		"host with a port":  {change("[{host: one.example}]", `[{host: "one.example:443"}]`), "not a host name"},
+		"host in capitals":  {change("[{host: one.example}]", "[{host: One.example}]"), "not a host name"},
+		"address as host":   {change("[{host: one.example}]", "[{host: 192.0.2.1}]"), "not a host name"},
 		"denial":            {change("denial: Problem", "denial: Silence"), "denial"},
 		"no slot":           {change("use: Inject", "use: Verify"), "slots"},
 		"slot without head": {change("header: X-Key, ", ""), "slots.key"},

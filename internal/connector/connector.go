@@ -5,6 +5,7 @@
 package connector
 
 import (
+	"encoding/base64"
 	"regexp"
 	"strings"
 
@@ -16,25 +17,78 @@ import (
 type Connector struct {
 	// Name in the catalogue: slack.
 	Name string `json:"connector"`
-	// Hosts of the service, in lower case. No other connector has them.
-	Hosts []string `json:"hosts"`
+	// From names the template an organization's own connector is made from. It has all the template has, and gives the
+	// hosts itself; nothing else but tools.
+	From string `json:"from,omitempty"`
+	// Template is set where the service is at other hosts for everybody: it is nothing until an organization
+	// makes a connector of it.
+	Template bool `json:"template,omitempty"`
+	// Hosts of the service.
+	Hosts []Host `json:"hosts,omitempty"`
 	// Denial is the shape of a refusal that the service's clients understand.
-	Denial DenialShape `json:"denial"`
+	Denial DenialShape `json:"denial,omitempty"`
 	// Slots are the keys the service needs, by name.
-	Slots map[string]Slot `json:"slots"`
+	Slots map[string]Slot `json:"slots,omitempty"`
 	// Headers of a request that are passed on, besides those every service gets.
 	Headers []string `json:"headers,omitempty"`
 	// Strip names parameters that could carry a key of somebody else's: they are taken out.
 	Strip []string `json:"strip,omitempty"`
-	// Resources gives, by type of resource, the shape of its ids: a regular expression for the whole id.
-	Resources map[string]string `json:"resources,omitempty"`
+	// Resources are the types of resource, by name.
+	Resources map[string]ResourceType `json:"resources,omitempty"`
+	// Tools of an MCP server, with what each of them does. There are no others.
+	Tools []Tool `json:"tools,omitempty"`
+	// Self is how the service is asked who the key belongs to, for connectors whose answers are filtered by author.
+	Self *Self `json:"self,omitempty"`
 	// Operations that exist. There are no others.
-	Operations []Operation `json:"operations"`
+	Operations []Operation `json:"operations,omitempty"`
 
 	shapes    map[string]*regexp.Regexp
 	paths     map[string][]*Operation // those whose path has no parameter
 	templates []*Operation            // the others
 	guarded   map[string]bool         // names of parameters that mean something to us, see params.go
+}
+
+// Host is one place where a service is.
+type Host struct {
+	// ID by which operations name it. Operations without one are at every host.
+	ID string `json:"id,omitempty"`
+	// Name of the host, in lower case.
+	Name string `json:"host"`
+	// Base is what the path of all requests begins with: /calendar/v3. No two connectors share a host and a base,
+	// and none has a base within another's.
+	Base string `json:"base,omitempty"`
+	// Auth is how a key is put into requests to this host, where that is not as the slot says.
+	Auth *Auth `json:"auth,omitempty"`
+	// PrivateCIDRs are the private networks the host may be in. Only an organization's own connector has any.
+	PrivateCIDRs []string `json:"privateCIDRs,omitempty"`
+}
+
+// ResourceType is what all resources of a type have in common.
+type ResourceType struct {
+	// Shape of an id: a regular expression for the whole of it.
+	Shape string `json:"shape"`
+	// IgnoreCase is set where the service does: ids are then judged in lower case, and so are a grant's patterns.
+	IgnoreCase bool `json:"ignoreCase,omitempty"`
+	// Address is set where ids are mail addresses, so that a grant may list their domains.
+	Address bool `json:"address,omitempty"`
+	// Identity of the directory whose ids these are: those of people. A Private Claw reaches its owner's only.
+	Identity string `json:"identity,omitempty"`
+}
+
+// Tool is one tool of an MCP server.
+type Tool struct {
+	// Name, exact or with a trailing "*". The first that matches counts.
+	Name v1alpha1.Pattern `json:"name"`
+	// Action is the class of what the tool does.
+	Action v1alpha1.Action `json:"action"`
+}
+
+// Self says how a service tells whom a key belongs to.
+type Self struct {
+	// Operation that is asked, with no parameters.
+	Operation string `json:"operation"`
+	// IDs are the places in its answer where ids of the Claw itself are.
+	IDs []string `json:"ids"`
 }
 
 // DenialShape is how a refusal is written.
@@ -44,6 +98,14 @@ type DenialShape string
 const (
 	// DenialSlack is a success that carries ok=false and an error code.
 	DenialSlack DenialShape = "Slack"
+	// DenialTelegram carries ok=false, a code and a description.
+	DenialTelegram DenialShape = "Telegram"
+	// DenialGoogle is an error object with code, message and status.
+	DenialGoogle DenialShape = "Google"
+	// DenialMessage is an object with a message.
+	DenialMessage DenialShape = "Message"
+	// DenialMCP is an error of JSON-RPC, with the id of the request.
+	DenialMCP DenialShape = "MCP"
 	// DenialProblem is an RFC 9457 problem.
 	DenialProblem DenialShape = "Problem"
 )
@@ -52,14 +114,24 @@ const (
 type Slot struct {
 	// Use says what the key is for.
 	Use SlotUse `json:"use"`
-	// Header the key is put into, with Inject.
-	Header string `json:"header,omitempty"`
-	// Format of the header's value, around {{value}}.
-	Format string `json:"format,omitempty"`
+	// Auth is how the key is put into requests, with Inject.
+	Auth `json:",inline"`
 	// Env is the environment variable in which the service's clients look for the key.
 	Env string `json:"env"`
 	// Placeholder is what the agent finds there instead of the key, with Inject.
 	Placeholder string `json:"placeholder,omitempty"`
+}
+
+// Auth is how a key is put into a request: into a header, or into the path.
+type Auth struct {
+	// Header the key is put into.
+	Header string `json:"header,omitempty"`
+	// Format of what is put there, around {{value}}.
+	Format string `json:"format,omitempty"`
+	// Basic says that what Format makes, a name and a password with a colon between, is written as RFC 7617 does.
+	Basic bool `json:"basic,omitempty"`
+	// Path is set where what Format makes is the path's first segment after the base, instead of a header.
+	Path bool `json:"path,omitempty"`
 }
 
 // SlotUse says what a key is for.
@@ -75,9 +147,13 @@ const (
 
 const slotValue = "{{value}}"
 
-// Render returns the header's value for a key.
-func (s Slot) Render(key []byte) string {
-	return strings.Replace(s.Format, slotValue, string(key), 1)
+// Render returns what is put into the header, or the path, for a key.
+func (a Auth) Render(key []byte) string {
+	text := strings.Replace(a.Format, slotValue, string(key), 1)
+	if a.Basic {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
+	}
+	return text
 }
 
 // Inject returns the slot whose key goes into requests. Every connector has exactly one.
@@ -90,55 +166,162 @@ func (c *Connector) Inject() (name string, slot Slot) {
 	return "", Slot{}
 }
 
+// AuthAt returns the slot whose key goes into requests to a host, and how.
+func (c *Connector) AuthAt(h *Host) (name string, auth Auth) {
+	name, slot := c.Inject()
+	if h != nil && h.Auth != nil {
+		return name, *h.Auth
+	}
+	return name, slot.Auth
+}
+
 // Operation is one thing that can be asked of a service.
 type Operation struct {
 	// ID is the operation's name, for people and records.
 	ID string `json:"id"`
+	// Host is the id of the host it is at; every host where empty.
+	Host string `json:"host,omitempty"`
 	// Methods of HTTP it can be asked with.
 	Methods []string `json:"methods"`
-	// Path, exact but for parameters such as {repository}, each a whole segment.
+	// Path after the host's base. Parameters stand for one segment or a part of it, or for all that is left:
+	// /repos/{owner}/{repo}/contents/{path...}, /models/{model}:generateContent. What is spelled out wins
+	// over a parameter.
 	Path string `json:"path"`
+	// Deny is why it is refused whatever a grant says. Nothing more is said of an operation that has it but its action.
+	Deny string `json:"deny,omitempty"`
 	// Query parameters that may be given, besides those resources are read from.
 	Query []string `json:"query,omitempty"`
 	// Bodies it can come with. An empty body needs none of them.
 	Bodies []BodyKind `json:"bodies,omitempty"`
-	// Params of a body that may be given, besides those resources, fields and settings are about.
+	// Params of a body that may be given, besides those resources, fields and settings are about; "*" is any.
 	Params []string `json:"params,omitempty"`
 	// Set gives body parameters the value they always have, whatever was sent.
 	Set map[string]bool `json:"set,omitempty"`
 	// Action is the class of the operation.
 	Action v1alpha1.Action `json:"action"`
 	// Authority says what in a grant can allow it.
-	Authority policy.Authority `json:"authority"`
-	// Resources it touches. Each is required.
+	Authority policy.Authority `json:"authority,omitempty"`
+	// Resources it touches.
 	Resources []ResourceSource `json:"resources,omitempty"`
+	// Mail is where an RFC 822 message is: "body" where the body is one, or body.NAME for base64url in a JSON
+	// member. Its addresses are the places mail.from and mail.recipients.
+	Mail string `json:"mail,omitempty"`
 	// Forbid names body parameters with which it is refused.
 	Forbid []string `json:"forbid,omitempty"`
 	// Fields limits the values of body parameters.
 	Fields []FieldRule `json:"fields,omitempty"`
 	// Nested limits what is somewhere within body parameters.
 	Nested []NestedRule `json:"nested,omitempty"`
+	// Queries are the fields a GraphQL document may select, for a body of kind GraphQL.
+	Queries []string `json:"queries,omitempty"`
+	// Response is what of the answer the agent sees; all of it where nil.
+	Response *Response `json:"response,omitempty"`
+	// Usage is where the answer says how many tokens it took, for operations of models.
+	Usage *Usage `json:"usage,omitempty"`
+	// WebSocket is what may be said over a connection that is opened with it.
+	WebSocket *WebSocket `json:"websocket,omitempty"`
 
 	segments []string        // of a path with parameters
 	takes    map[string]bool // names of body parameters
 }
 
+// Response says what of an answer the agent sees. An answer that is no JSON, or of which a filter does not find its
+// place, is not passed on at all. Answers that are errors of the service are.
+type Response struct {
+	// Filters that all apply.
+	Filters []Filter `json:"filters,omitempty"`
+	// Remove lists places that are taken out.
+	Remove []string `json:"remove,omitempty"`
+}
+
+// Filter keeps what the grant covers of one place of an answer.
+type Filter struct {
+	// At is the place: messages[] for the elements of a list, each of which is kept or taken out; message for an
+	// object, without which nothing is left; or nothing, for the whole answer. Lists may be within lists:
+	// items[].comments[].
+	At string `json:"at,omitempty"`
+	// Optional is set where the place may be missing.
+	Optional bool `json:"optional,omitempty"`
+	// Author is who wrote it. An author the Claw would not hear is not read either.
+	Author *Author `json:"author,omitempty"`
+	// Resource it is, or is in: kept where the grant covers it for the operation's action.
+	Resource *ResourceSource `json:"resource,omitempty"`
+}
+
+// Author is where an answer says who wrote something.
+type Author struct {
+	// From is the place of the writer's id, within what is filtered.
+	From string `json:"from,omitempty"`
+	// As names the way in which a service spells its writers, where one place is not enough: Slack.
+	As string `json:"as,omitempty"`
+	// IgnoreCase is set where the service does.
+	IgnoreCase bool `json:"ignoreCase,omitempty"`
+	// Channel is the place of where it was written, within what is filtered; the operation's channel where empty.
+	Channel string `json:"channel,omitempty"`
+}
+
+// Usage is where an answer, or any event of a stream, says how many tokens were taken. Of a place that is there several
+// times the greatest counts, since streams tell totals as they go on.
+type Usage struct {
+	// Tokens lists the places whose numbers are added up: usage.input_tokens.
+	Tokens []string `json:"tokens"`
+}
+
+// WebSocket is what may be said over one connection.
+type WebSocket struct {
+	// Send lists the values of the member Type of messages the agent may send. All are JSON objects.
+	Send []v1alpha1.Pattern `json:"send"`
+	// Type is the member; "type" where empty.
+	Type string `json:"type,omitempty"`
+	// Nested limits what is within a message, as in a body: In names its members.
+	Nested []NestedRule `json:"nested,omitempty"`
+	// Fields limits the values of a message's members.
+	Fields []FieldRule `json:"fields,omitempty"`
+	// Usage is where messages of the service say how many tokens were taken.
+	Usage *Usage `json:"usage,omitempty"`
+}
+
 // BodyKind is how a body is encoded.
 type BodyKind string
 
-// The encodings of a body. There is no other, multipart in particular.
+// The encodings of a body.
 const (
+	// BodyForm is application/x-www-form-urlencoded.
 	BodyForm BodyKind = "Form"
+	// BodyJSON is an object.
 	BodyJSON BodyKind = "JSON"
+	// BodyMultipart is multipart/form-data. Its files are parameters whose value is looked into by nothing.
+	BodyMultipart BodyKind = "Multipart"
+	// BodyRelated is multipart/related of a JSON object and one other part, as Google's uploads are.
+	BodyRelated BodyKind = "Related"
+	// BodyMail is message/rfc822.
+	BodyMail BodyKind = "Mail"
+	// BodyRaw is anything else: bytes in which nothing is looked for. Content types of the other kinds are not of it.
+	BodyRaw BodyKind = "Raw"
+	// BodyGraphQL is JSON with a query, of which Queries are allowed.
+	BodyGraphQL BodyKind = "GraphQL"
+	// BodyMCP is one JSON-RPC message of the Model Context Protocol, of which the method, and for tools/call the tool,
+	// are the operation.
+	BodyMCP BodyKind = "MCP"
 )
 
 // ResourceSource says where in a request a resource is named.
 type ResourceSource struct {
 	// Type of the resource.
 	Type string `json:"type"`
-	// From lists the places: path.NAME, query.NAME, body.NAME. At least one of them must name it, and those
-	// that do must agree.
-	From []string `json:"from"`
+	// From lists the places: path.NAME, query.NAME, body.NAME, mail.from, mail.recipients. A place in JSON may go on,
+	// into objects and lists: body.items[].id. Several with a slash between make one name: path.owner/path.repo. At
+	// least one of them must name it, and those that do must agree. A place with several names has them all touched.
+	From []string `json:"from,omitempty"`
+	// Value is the resource, where the operation always touches the same one.
+	Value string `json:"value,omitempty"`
+	// Split is what stands between several names in one text.
+	Split string `json:"split,omitempty"`
+	// Capture is a regular expression for the whole of what is found, of which the one group is the name: of PROJ-12,
+	// PROJ.
+	Capture string `json:"capture,omitempty"`
+	// Optional is set where it need not be named.
+	Optional bool `json:"optional,omitempty"`
 	// Except is the shape of ids that are refused whatever a grant says.
 	Except string `json:"except,omitempty"`
 

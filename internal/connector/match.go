@@ -13,6 +13,7 @@ import (
 // Request is what an agent asked a service for, taken apart.
 type Request struct {
 	Method      string
+	Host        *Host  // whose base the path begins with; the connector's first where nil
 	Path        string // as it was sent, still encoded
 	Query       string // as it was sent, without the question mark
 	ContentType string
@@ -57,7 +58,7 @@ func (c *Connector) Match(r Request) (*Call, error) {
 	if err := checkPath(r.Path); err != nil {
 		return call, refuse(err)
 	}
-	op, values, known := c.find(r.Method, r.Path)
+	op, values, known := c.find(r.Method, c.below(r))
 	if op == nil {
 		reason := "this is not an operation of connector " + c.Name
 		if known {
@@ -80,6 +81,15 @@ func (c *Connector) Match(r Request) (*Call, error) {
 	}
 	call.set()
 	return call, nil
+}
+
+// below is the path after the base of its host.
+func (c *Connector) below(r Request) string {
+	host := r.Host
+	if host == nil {
+		host = &c.Hosts[0]
+	}
+	return strings.TrimPrefix(r.Path, host.Base)
 }
 
 func (c *Connector) readQuery(call *Call, raw string) error {

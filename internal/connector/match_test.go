@@ -91,7 +91,7 @@ func TestMatch(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			call, err := builtinT(t).ByHost(tc.host).Match(tc.request)
+			call, err := builtinT(t).At(tc.host)[0].Connector.Match(tc.request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +232,7 @@ func TestMatchRefuses(t *testing.T) {
 			if host == "" {
 				host = "slack.com"
 			}
-			call, err := builtinT(t).ByHost(host).Match(tc.request)
+			call, err := builtinT(t).At(host)[0].Connector.Match(tc.request)
 			var refusal *Refusal
 			if !errors.As(err, &refusal) || call == nil {
 				t.Fatalf("got %v, want a refusal and what was found", err)

@@ -40,8 +40,11 @@ func (c *Connector) prepare() error {
 		return errors.New("hosts: there must be one")
 	}
 	for _, h := range c.Hosts {
-		if !hostShape.MatchString(h) {
-			return fmt.Errorf("hosts: %q is not a host name in lower case", h)
+		if !hostShape.MatchString(h.Name) {
+			return fmt.Errorf("hosts: %q is not a host name in lower case", h.Name)
+		}
+		if h.Base != "" && (checkPath(h.Base) != nil || strings.HasSuffix(h.Base, "/")) {
+			return fmt.Errorf("hosts: base %q is not a path", h.Base)
 		}
 	}
 	if c.Denial != DenialSlack && c.Denial != DenialProblem {
@@ -56,10 +59,10 @@ func (c *Connector) prepare() error {
 		}
 	}
 	c.shapes = map[string]*regexp.Regexp{}
-	for kind, shape := range c.Resources {
-		re, err := wholeMatch(shape)
+	for kind, t := range c.Resources {
+		re, err := wholeMatch(t.Shape)
 		if err != nil || !nameShape.MatchString(kind) {
-			return fmt.Errorf("resources.%s: not a regular expression of a resource's ids: %q", kind, shape)
+			return fmt.Errorf("resources.%s: not a regular expression of a resource's ids: %q", kind, t.Shape)
 		}
 		c.shapes[kind] = re
 	}

@@ -25,8 +25,9 @@ type exchange struct {
 	began time.Time
 	shape connector.DenialShape
 
-	connector *connector.Connector // and
 	host      string               // from the tunnel, or from an absolute target
+	connector *connector.Connector // of the host and the path
+	site      *connector.Host      // where of the connector
 	path      string
 	query     string
 
@@ -95,6 +96,16 @@ func (ex *exchange) origin() error {
 		return malformed(http.StatusBadRequest, "inside a tunnel the target is a path")
 	}
 	ex.path, ex.query, _ = strings.Cut(ex.h.target, "?")
+	return ex.locate()
+}
+
+// locate finds the connector of the host whose paths begin as this one does.
+func (ex *exchange) locate() error {
+	found, ok := ex.s.p.catalogue(ex.s.p.cfg.Source.Current()).Find(ex.host, ex.path)
+	if !ok {
+		return denied("catalogue", "no connector has a path like this at this host")
+	}
+	ex.connector, ex.site, ex.shape = found.Connector, found.Host, found.Connector.Denial
 	return nil
 }
 
@@ -112,16 +123,15 @@ func (ex *exchange) absolute() error {
 		authority, path = rest[:i], rest[i:]
 	}
 	host := strings.TrimSuffix(authority, ":443")
-	conn := ex.s.p.cfg.Catalogue.ByHost(host)
-	if conn == nil {
+	if len(ex.s.p.catalogue(ex.s.p.cfg.Source.Current()).At(host)) == 0 {
 		return closing(denied("default", "this is not a host of any connector; addresses are none"))
 	}
 	if ex.h.host != host && ex.h.host != host+":443" {
 		return closing(denied("default", "the Host header is not the host of the target"))
 	}
-	ex.connector, ex.host, ex.shape = conn, host, conn.Denial
+	ex.host = host
 	ex.path, ex.query, _ = strings.Cut(path, "?")
-	return nil
+	return ex.locate()
 }
 
 func closing(d *Denial) *Denial {
@@ -131,7 +141,7 @@ func closing(d *Denial) *Denial {
 
 // match finds out what the request means.
 func (ex *exchange) match() error {
-	r := connector.Request{Method: ex.h.method, Path: ex.path, Query: ex.query, ContentType: ex.h.get("content-type")}
+	r := connector.Request{Method: ex.h.method, Host: ex.site, Path: ex.path, Query: ex.query, ContentType: ex.h.get("content-type")}
 	if ex.body != nil {
 		r.Body = ex.body.Bytes()
 	}
@@ -169,12 +179,15 @@ func (ex *exchange) decide() error {
 	if !ex.snap.Active() {
 		return closing(denied(ruleGrant, inactive(ex.snap)))
 	}
+	if now, ok := ex.s.p.catalogue(ex.snap).Find(ex.host, ex.path); !ok || now.Connector != ex.connector {
+		return closing(denied("catalogue", "what the connector is has changed while the request was read: ask again"))
+	}
 	call := policy.Call{Connector: ex.connector.Name, Operation: op.ID, Action: op.Action, Authority: op.Authority, Resources: ex.call.Resources, At: ex.s.p.cfg.Clock.Now()}
 	ex.verdict = policy.DecideCall(ex.snap.Grant, call)
 	if !ex.verdict.Allowed {
 		return denied(ex.verdict.Rule, untilWhen(ex.snap.Grant, call, ex.verdict))
 	}
-	name, slot := ex.connector.Inject()
+	name, auth := ex.connector.AuthAt(ex.site)
 	key := ex.snap.Keys[ex.verdict.Credential][name]
 	if key.Empty() || !holds(ex.snap, ex.verdict.Credential, ex.connector.Name) {
 		return denied(ex.verdict.Rule, "the credential is not usable")
@@ -182,7 +195,7 @@ func (ex *exchange) decide() error {
 	if !isHeaderValue(key.Reveal()) {
 		return denied(ex.verdict.Rule, "the credential's key cannot be written into a header: it has a line break or another control character")
 	}
-	ex.key = slot.Render(key.Reveal())
+	ex.key = auth.Render(key.Reveal())
 	j := &judged{call: call, credential: ex.verdict.Credential, slot: name, key: fingerprint(ex.snap, ex.verdict.Credential, name)}
 	if rule, reason := ex.s.enter(j, ex.snap); reason != "" {
 		return closing(denied(rule, reason))

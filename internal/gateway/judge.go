@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
+	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/gateway/state"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
@@ -125,8 +126,8 @@ func (s *session) judge(snap *state.Snapshot) (rule, reason string) {
 	if s.proven && !samePassword(snap, s.password) {
 		return ruleGrant, "the proxy password has changed"
 	}
-	if s.connector != "" && !grants(snap.Grant, s.connector) {
-		return ruleGrant, "the grant no longer has this connector"
+	if s.host != "" && len(s.p.granted(snap, s.host)) == 0 {
+		return ruleGrant, "the grant no longer has a connector of this host"
 	}
 	if s.current == nil {
 		return "", ""
@@ -198,6 +199,21 @@ func inactive(snap *state.Snapshot) string {
 		return snap.Reason
 	}
 	return "the grant is not active"
+}
+
+// granted returns the connectors of a host that the grant has.
+func (p *Proxy) granted(snap *state.Snapshot, host string) []connector.Site {
+	return slices.DeleteFunc(slices.Clone(p.catalogue(snap).At(host)), func(s connector.Site) bool {
+		return !grants(snap.Grant, s.Connector.Name)
+	})
+}
+
+// catalogue returns what services there are under a snapshot.
+func (p *Proxy) catalogue(snap *state.Snapshot) *connector.Catalogue {
+	if snap.Catalogue != nil {
+		return snap.Catalogue
+	}
+	return p.cfg.Catalogue
 }
 
 // grants reports whether any entry of a grant has the connector.

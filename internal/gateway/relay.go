@@ -31,7 +31,7 @@ func passed(c *connector.Connector, name string) bool {
 // send builds the request anew, from what was understood, and sends it. Nothing the agent sent is passed on as it was,
 // and the slot holds the key whatever was in it before.
 func (ex *exchange) send() error {
-	_, slot := ex.connector.Inject()
+	_, auth := ex.connector.AuthAt(ex.site)
 	header := make(http.Header, 8)
 	for _, f := range ex.h.fields {
 		if passed(ex.connector, f.name) {
@@ -45,7 +45,7 @@ func (ex *exchange) send() error {
 		header["Content-Type"] = []string{ex.call.ContentType}
 	}
 	header["Accept-Encoding"] = []string{"identity"} // what is compressed cannot be scrubbed
-	header[http.CanonicalHeaderKey(slot.Header)] = []string{ex.key}
+	header[http.CanonicalHeaderKey(auth.Header)] = []string{ex.key}
 
 	ctx, cancel := context.WithCancel(ex.s.ctx)
 	ex.cancel = cancel

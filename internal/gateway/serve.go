@@ -85,7 +85,7 @@ func (s *session) serve() {
 			return
 		}
 		if err != nil {
-			s.refuseHead(l, err, "", connector.DenialProblem)
+			s.refuseHead(l, err, nil)
 			return
 		}
 		if h.method == http.MethodConnect {
@@ -100,22 +100,30 @@ func (s *session) serve() {
 }
 
 // refuseHead answers a head that could not be read. Connections that just end are no news.
-func (s *session) refuseHead(l *link, err error, name string, shape connector.DenialShape) {
+func (s *session) refuseHead(l *link, err error, conn *connector.Connector) {
 	var d *Denial
 	if !errors.As(err, &d) {
 		return
 	}
-	ex := &exchange{s: s, l: l, h: &head{}, shape: shape, connector: s.p.cfg.Catalogue.Get(name)}
+	ex := &exchange{s: s, l: l, h: &head{}, shape: shapeOf(conn), connector: conn}
 	ex.refuse(d)
+}
+
+// shapeOf is how a refusal is written; in no service's way where it is not known which it is.
+func shapeOf(conn *connector.Connector) connector.DenialShape {
+	if conn == nil {
+		return connector.DenialProblem
+	}
+	return conn.Denial
 }
 
 // connect opens a tunnel, in which the gateway itself is the other end.
 func (s *session) connect(l *link, h *head) {
 	ex := &exchange{s: s, l: l, h: h, shape: connector.DenialProblem}
-	conn, err := s.authority(h)
+	host, err := s.authority(h)
 	if err == nil {
-		ex.connector, ex.host = conn, hostOnly(h.target)
-		err = s.allowTunnel(conn)
+		ex.host = host
+		ex.connector, err = s.allowTunnel(host)
 	}
 	if err == nil && (h.length != 0 || h.expects) {
 		err = malformed(http.StatusBadRequest, "a request for a tunnel has no body")
@@ -135,48 +143,44 @@ func (s *session) connect(l *link, h *head) {
 	if _, err := s.raw.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")); err != nil {
 		return
 	}
-	s.tunnel(l, ex.host, conn, config)
+	s.tunnel(l, ex.host, ex.connector, config)
 }
 
-// allowTunnel sets what the tunnel is for, once the grant has it.
-func (s *session) allowTunnel(conn *connector.Connector) error {
+// allowTunnel sets where the tunnel leads, once the grant has a connector there, and returns the first of them.
+func (s *session) allowTunnel(host string) (*connector.Connector, error) {
 	s.mu.Lock()
-	s.connector = conn.Name
+	s.host = host
 	s.mu.Unlock()
 	// Set first and judged then: whatever changes in between judges it again.
 	snap := s.p.cfg.Source.Current()
 	s.p.rely(snap)
 	if !snap.Active() {
-		return denied("grant", inactive(snap))
+		return nil, denied("grant", inactive(snap))
 	}
-	if !grants(snap.Grant, conn.Name) {
-		return denied("default", "no entry of the grant has this connector")
+	all := s.p.catalogue(snap).At(host)
+	if len(all) == 0 {
+		return nil, denied("default", "this is not a host of any connector; addresses are none")
 	}
-	return nil
+	granted := s.p.granted(snap, host)
+	if len(granted) == 0 {
+		return all[0].Connector, denied("default", "no entry of the grant has this connector")
+	}
+	return granted[0].Connector, nil
 }
 
-// authority judges where a tunnel is to lead.
-func (s *session) authority(h *head) (*connector.Connector, error) {
+// authority is the host a tunnel is to lead to.
+func (s *session) authority(h *head) (string, error) {
 	if err := s.authenticate(h); err != nil {
-		return nil, err
+		return "", err
 	}
 	host, port, ok := strings.Cut(h.target, ":")
 	if !ok || port != "443" {
-		return nil, denied("default", "tunnels lead to port 443 of a connector's host and nowhere else")
-	}
-	conn := s.p.cfg.Catalogue.ByHost(host)
-	if conn == nil {
-		return nil, denied("default", "this is not a host of any connector; addresses are none")
+		return "", denied("default", "tunnels lead to port 443 of a connector's host and nowhere else")
 	}
 	if h.host != host && h.host != h.target {
-		return nil, denied("default", "the Host header is not the host of the tunnel")
+		return "", denied("default", "the Host header is not the host of the tunnel")
 	}
-	return conn, nil
-}
-
-func hostOnly(target string) string {
-	host, _, _ := strings.Cut(target, ":")
-	return host
+	return host, nil
 }
 
 // authenticate checks the proxy password. What is wrong with it is not told.
@@ -201,7 +205,8 @@ func (s *session) authenticate(h *head) error {
 
 const proxyUser = "claw"
 
-// tunnel ends TLS and serves what comes out of it.
+// tunnel ends TLS and serves what comes out of it. Which of the host's connectors a request is for, its path says: conn
+// is for refusals of what has none.
 func (s *session) tunnel(outer *link, host string, conn *connector.Connector, config *tls.Config) {
 	inner := tls.Server(&buffered{Conn: s.raw, reader: outer.reader}, config)
 	_ = s.raw.SetDeadline(time.Now().Add(s.p.limits.Head))
@@ -227,10 +232,10 @@ func (s *session) tunnel(outer *link, host string, conn *connector.Connector, co
 			return
 		}
 		if err != nil {
-			s.refuseHead(l, err, conn.Name, conn.Denial)
+			s.refuseHead(l, err, conn)
 			return
 		}
-		ex := &exchange{s: s, l: l, h: &h, connector: conn, host: host, shape: conn.Denial}
+		ex := &exchange{s: s, l: l, h: &h, host: host, connector: conn, shape: conn.Denial}
 		if !ex.serve(ex.origin) {
 			return
 		}

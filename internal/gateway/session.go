@@ -22,7 +22,7 @@ type session struct {
 	mu        sync.Mutex
 	cutRule   string
 	cutReason string // why the session is over; empty while it is not
-	connector string // of the tunnel, once there is one
+	host      string // of the tunnel, once there is one
 	password  [sha256.Size]byte
 	proven    bool // the password was right
 	current   *judged

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/secret"
 )
 
@@ -18,6 +19,8 @@ type Snapshot struct {
 	Grant *v1alpha1.ClawGrantSpec
 	// Reason says why everything is denied, where it is.
 	Reason string
+	// Catalogue of services, the organization's own among them. Nil means what is part of the program.
+	Catalogue *connector.Catalogue
 	// Keys by credential name and slot. Credentials that are revoked or not in the grant are absent.
 	Keys map[string]map[string]secret.Value
 	// ProxyPassword the agent must present on the proxy port.

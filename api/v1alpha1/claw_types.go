@@ -31,6 +31,8 @@ const (
 	PhaseRevoked ClawPhase = "Revoked"
 	// PhaseStopped is closed because its organization is.
 	PhaseStopped ClawPhase = "Stopped"
+	// PhaseClosed is outside of its schedule: nothing is allowed, and with outside: Suspend the agent does not run.
+	PhaseClosed ClawPhase = "Closed"
 	// PhaseExpired is over because its time is: spec.expiresAt, or the lifetime that policies give.
 	PhaseExpired ClawPhase = "Expired"
 )
@@ -73,7 +75,7 @@ type ClawSpec struct {
 	Models []ModelRequest `json:"models,omitempty"`
 	// Schedule outside of which the Claw is closed. Left out, it is always open, where policies let it.
 	// +optional
-	Schedule *Schedule `json:"schedule,omitempty"`
+	Schedule *ClawSchedule `json:"schedule,omitempty"`
 	// ExpiresAt is when the Claw ends. A later time lets it go on.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`

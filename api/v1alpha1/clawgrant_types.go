@@ -92,6 +92,12 @@ type ClawGrantSpec struct {
 	// Limits on how much is done.
 	// +optional
 	Limits Limits `json:"limits,omitzero"`
+	// Connectors of the organization's own that the entries above are about. Those of the catalogue that is part of
+	// ClawStaff are not repeated here.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Connectors []GrantConnector `json:"connectors,omitempty"`
 	// Credentials the gateway may use.
 	// +optional
 	// +listType=map
@@ -113,6 +119,17 @@ type GrantAudience struct {
 	// +optional
 	// +listType=atomic
 	Principals []string `json:"principals,omitempty"`
+}
+
+// GrantConnector is one connector of the organization's own.
+type GrantConnector struct {
+	// Name of the connector.
+	// +required
+	Name ConnectorName `json:"name"`
+	// Definition is the connector's YAML as the organization's ConfigMap has it.
+	// +required
+	// +kubebuilder:validation:MaxLength=65536
+	Definition string `json:"definition,omitempty"`
 }
 
 // GrantCredential is one credential the gateway may use.

@@ -62,6 +62,14 @@ type ClawOrganizationSpec struct {
 	// +listMapKey=configMap
 	// +kubebuilder:validation:MaxItems=16
 	DirectoryRefs []ConfigMapReference `json:"directoryRefs,omitempty"`
+	// ConnectorRefs name ConfigMaps of the operator's namespace that hold connectors of the organization's own, one in
+	// each key that ends in .yaml. None may take the name, or a host, of a connector that is part of ClawStaff. What
+	// cannot be read is no connector, and the organization says why.
+	// +optional
+	// +listType=map
+	// +listMapKey=configMap
+	// +kubebuilder:validation:MaxItems=16
+	ConnectorRefs []ConfigMapReference `json:"connectorRefs,omitempty"`
 	// Baseline is over every Claw of the organization, like a ClawPolicy that nobody in the cage can edit.
 	// +optional
 	Baseline Baseline `json:"baseline,omitzero"`

@@ -83,6 +83,12 @@ type ResourceScope struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	Names []Pattern `json:"names,omitempty"`
+	// Domains of mail addresses, for types whose resources are such: recipients. A domain stands for every
+	// address in it and for none in a domain below it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	Domains []Domain `json:"domains,omitempty"`
 }
 
 // Domain is a mail domain, in lower case. It stands for itself and for no domain below it.
@@ -120,6 +126,36 @@ type Schedule struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Windows []Window `json:"windows,omitempty"`
+}
+
+// Outside is what becomes of an agent while its Claw's schedule is closed.
+//
+// +kubebuilder:validation:Enum=Deny;Suspend
+type Outside string
+
+// What can become of an agent outside of a schedule.
+const (
+	// OutsideDeny lets it run: whatever it asks for is denied, and it hears nothing.
+	OutsideDeny Outside = "Deny"
+	// OutsideSuspend stops it too. Its workspace is kept, and it is started again when the schedule opens.
+	OutsideSuspend Outside = "Suspend"
+)
+
+// ClawSchedule is when a Claw is open, and what becomes of its agent while it is not.
+type ClawSchedule struct {
+	Schedule `json:",inline"`
+	// Outside is what becomes of the agent while this schedule, or one that policies require, is closed.
+	// +optional
+	// +default="Deny"
+	Outside Outside `json:"outside,omitempty"`
+}
+
+// Times is when the schedule is open; nil, which is always, for none.
+func (s *ClawSchedule) Times() *Schedule {
+	if s == nil {
+		return nil
+	}
+	return &s.Schedule
 }
 
 // Window is a span of each of some days. One that ends before it starts ends on the day after.
@@ -167,4 +203,25 @@ type Limits struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	RequestsPerMinute int32 `json:"requestsPerMinute,omitempty"`
+	// TokensPerDay is the greatest number of tokens that each model may take in a day, which begins at midnight
+	// UTC. What a model takes is known when it has answered: the call that reaches the number is the last.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	TokensPerDay int64 `json:"tokensPerDay,omitempty"`
+	// ConcurrentRequests is the greatest number of calls that are under way at once, streams included.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=256
+	ConcurrentRequests int32 `json:"concurrentRequests,omitempty"`
+	// RequestKiB is the greatest size of the body of a call, in kibibytes, decoded. The gateway takes no more than
+	// 5 MiB whatever is written here.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=5120
+	RequestKiB int32 `json:"requestKiB,omitempty"`
+	// ResponseKiB is the greatest size of the body of an answer, in kibibytes, streams included. A longer one breaks
+	// off there.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ResponseKiB int32 `json:"responseKiB,omitempty"`
 }

@@ -79,7 +79,9 @@ type Record struct {
 	BytesIn    int64     `json:"bytesIn,omitempty"`
 	BytesOut   int64     `json:"bytesOut,omitempty"`
 	BodySHA256 string    `json:"bodySHA256,omitempty"`
-	LatencyMS  int64     `json:"latencyMs,omitempty"`
+	// Tokens a model took, in the outcome of a call of it: the model is among Resources.
+	Tokens    int64 `json:"tokens,omitempty"`
+	LatencyMS int64 `json:"latencyMs,omitempty"`
 	// Correlation ties an outcome to its decision: the decision's seq, as text.
 	Correlation string `json:"correlation,omitempty"`
 }

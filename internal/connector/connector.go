@@ -189,6 +189,9 @@ type Operation struct {
 	Path string `json:"path"`
 	// Deny is why it is refused whatever a grant says. Nothing more is said of an operation that has it but its action.
 	Deny string `json:"deny,omitempty"`
+	// When gives query parameters the value they must have for a request to be this operation: service of
+	// git-upload-pack. What is not so is another operation, or none.
+	When map[string]string `json:"when,omitempty"`
 	// Query parameters that may be given, besides those resources are read from.
 	Query []string `json:"query,omitempty"`
 	// Bodies it can come with. An empty body needs none of them.

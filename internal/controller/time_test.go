@@ -112,7 +112,7 @@ func TestScheduleIsTold(t *testing.T) {
 
 	update(t, p, func(p *v1alpha1.ClawPolicy) { p.Spec.Require.Schedule = shut() })
 	condition(t, claw, v1alpha1.ConditionInScope, v1alpha1.ReasonOutOfScope) // it asks for always
-	update(t, claw, func(claw *v1alpha1.Claw) { claw.Spec.Schedule = shut() })
+	update(t, claw, func(claw *v1alpha1.Claw) { claw.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: *shut()} })
 	condition(t, claw, v1alpha1.ConditionInScope, v1alpha1.ReasonReady)
 	enforce(t, claw, podWith(t, claw, v1alpha1.ComponentGateway))
 	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonScheduleClosed)

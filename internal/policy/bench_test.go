@@ -209,7 +209,7 @@ func greedy() map[string]Input {
 
 	in = start()
 	in.Now = time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)
-	in.Claw.Spec.Schedule = weekly("Africa/Casablanca", 32, 9)
+	in.Claw.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: *weekly("Africa/Casablanca", 32, 9)}
 	policies(&in, 1000, func(i int, p *v1alpha1.ClawPolicySpec) {
 		// Each is closed for another minute, in which the Claw is closed too.
 		zones := []string{"Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Tokyo", "Africa/Cairo", "America/Santiago"}

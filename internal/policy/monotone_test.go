@@ -299,7 +299,7 @@ func (w world) askLess(in *scene) string {
 		return "an earlier end"
 	case 8:
 		if spec.Schedule == nil {
-			spec.Schedule = w.schedule()
+			spec.Schedule = &v1alpha1.ClawSchedule{Schedule: *w.schedule()}
 		} else {
 			spec.Schedule.Windows = spec.Schedule.Windows[:len(spec.Schedule.Windows)-1] // the first may be what spoils it
 		}

@@ -83,7 +83,7 @@ func (o oracle) inTeams(name v1alpha1.MemberName, any bool) bool {
 
 // open tells whether anything at all can be allowed at a time.
 func (o oracle) open(at time.Time) bool {
-	if !o.running || !o.scheduled(o.Claw.Spec.Schedule, at) || o.ended(at) || o.ended(o.Now) {
+	if !o.running || !o.scheduled(o.Claw.Spec.Schedule.Times(), at) || o.ended(at) || o.ended(o.Now) {
 		return false
 	}
 	for _, p := range o.over {

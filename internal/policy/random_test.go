@@ -275,7 +275,7 @@ func (w world) claw() *v1alpha1.Claw {
 		claw.CreationTimestamp = metav1.Time{}
 	}
 	if w.chance(12) {
-		claw.Spec.Schedule = w.schedule()
+		claw.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: *w.schedule()}
 	}
 	if w.chance(50) {
 		claw.Spec.ExpiresAt = w.later()

@@ -24,7 +24,7 @@ func after(t time.Time, days int32) time.Time {
 
 // schedules are all that must be open: the Claw's own, and every one that is required.
 func (n *narrowing) schedules() []v1alpha1.Schedule {
-	own := n.Claw.Spec.Schedule
+	own := n.Claw.Spec.Schedule.Times()
 	all := map[string]v1alpha1.Schedule{}
 	keep := func(s *v1alpha1.Schedule) (again bool) {
 		data, _ := json.Marshal(s) // strings and lists always marshal
@@ -67,11 +67,11 @@ func (n *narrowing) withinRequired(asked *schedule.Schedule, by source, required
 	outer, err := schedule.Parse(required)
 	switch {
 	case err != nil:
-		n.required(path, by, "asked to be open "+describe(n.Claw.Spec.Schedule),
+		n.required(path, by, "asked to be open "+describe(n.Claw.Spec.Schedule.Times()),
 			fmt.Sprintf("a schedule that is none, so that it is never open (%v)", err), "wait until it is mended")
 	case asked == nil && outer.Always(), asked != nil && asked.Within(outer, n.Now):
 	default:
-		n.required(path, by, "asked to be open "+describe(n.Claw.Spec.Schedule), "that it be open only "+describe(required),
+		n.required(path, by, "asked to be open "+describe(n.Claw.Spec.Schedule.Times()), "that it be open only "+describe(required),
 			"set spec.schedule to that or to a part of it")
 	}
 }

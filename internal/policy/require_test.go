@@ -44,7 +44,7 @@ func TestRequirements(t *testing.T) {
 		words  []string // of the first message
 	}{
 		{"all as required", func(_ *Input, s *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {
-			s.Schedule, s.ExpiresAt = hours("Europe/Berlin", "09:00", "17:00"), endIn(30*day)
+			s.Schedule, s.ExpiresAt = &v1alpha1.ClawSchedule{Schedule: *hours("Europe/Berlin", "09:00", "17:00")}, endIn(30*day)
 			*r = v1alpha1.PolicyRequirements{Schedule: hours("Europe/Berlin", "08:00", "18:00"), MaxLifetimeDays: 90,
 				Runtime:     v1alpha1.RuntimeRequirements{Images: []v1alpha1.Pattern{"registry.example/acme/*"}, RuntimeClassNames: []v1alpha1.ObjectName{"gvisor"}},
 				Credentials: v1alpha1.CredentialRequirements{Sources: []v1alpha1.SourceKind{v1alpha1.SourceSecret}, Delivery: []v1alpha1.Delivery{v1alpha1.DeliveryGateway}, MaxAgeDays: 90}}
@@ -54,10 +54,10 @@ func TestRequirements(t *testing.T) {
 		}, []string{"spec.schedule RequiredByPolicy support-agents"}, "1 1 1",
 			[]string{"asked to be open always", `ClawPolicy "support-agents" requires that it be open only Mon Tue Wed Thu Fri 08:00-18:00 (Europe/Berlin)`, "set spec.schedule to that"}},
 		{"open for longer", func(_ *Input, s *v1alpha1.ClawSpec, r *v1alpha1.PolicyRequirements) {
-			s.Schedule, r.Schedule = hours("Europe/London", "08:00", "17:01"), hours("Europe/Berlin", "09:00", "18:00")
+			s.Schedule, r.Schedule = &v1alpha1.ClawSchedule{Schedule: *hours("Europe/London", "08:00", "17:01")}, hours("Europe/Berlin", "09:00", "18:00")
 		}, []string{"spec.schedule RequiredByPolicy support-agents"}, "1 1 1", []string{"asked to be open Mon Tue Wed Thu Fri 08:00-17:01 (Europe/London)"}},
 		{"a zone nobody knows", func(_ *Input, s *v1alpha1.ClawSpec, _ *v1alpha1.PolicyRequirements) {
-			s.Schedule = hours("Europe/Atlantis", "08:00", "18:00")
+			s.Schedule = &v1alpha1.ClawSchedule{Schedule: *hours("Europe/Atlantis", "08:00", "18:00")}
 		}, []string{"spec.schedule NotAllowed"}, "1 1 1", []string{`spec.schedule.timeZone: "Europe/Atlantis" is no zone`, "Europe/Berlin or UTC", "never open"}},
 		{"an empty window of tools", func(_ *Input, s *v1alpha1.ClawSpec, _ *v1alpha1.PolicyRequirements) {
 			s.Tools[0].Schedule = hours("UTC", "08:00", "08:00")
@@ -143,7 +143,7 @@ func vault(keys ...string) v1alpha1.CredentialSource {
 // What a grant holds of requirements, when it is over, and when it changes by itself.
 func TestGrantInTime(t *testing.T) {
 	in := runningExample()
-	in.Claw.Spec.Schedule, in.Claw.Spec.ExpiresAt = hours("UTC", "09:00", "17:00"), endIn(30*day)
+	in.Claw.Spec.Schedule, in.Claw.Spec.ExpiresAt = &v1alpha1.ClawSchedule{Schedule: *hours("UTC", "09:00", "17:00")}, endIn(30*day)
 	require := &in.Policies[0].Spec.Require
 	require.Schedule, require.MaxLifetimeDays, require.Limits.RequestsPerMinute, require.Credentials.MaxAgeDays = hours("UTC", "08:00", "18:00"), 10, 60, 5
 	in.Organization.Spec.Baseline.Require = v1alpha1.PolicyRequirements{Schedule: hours("UTC", "08:00", "18:00"), MaxLifetimeDays: 20, Limits: v1alpha1.Limits{RequestsPerMinute: 90}}

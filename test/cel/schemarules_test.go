@@ -70,7 +70,7 @@ func breaches() []breach {
 	}
 	schedules("Claw", "spec.schedule", func() (client.Object, func(*v1alpha1.Schedule)) {
 		c := claw(named("scheduled"))
-		return c, func(s *v1alpha1.Schedule) { c.Spec.Schedule = s }
+		return c, func(s *v1alpha1.Schedule) { c.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: *s} }
 	})
 	schedules("Claw", "spec.tools[].schedule", func() (client.Object, func(*v1alpha1.Schedule)) {
 		c := claw(named("scheduled"))

@@ -46,8 +46,8 @@ func clawTruths() []truth {
 	cases = append(cases, clawTools()...)
 	cases = append(cases, clawModels()...)
 	cases = append(cases, clawRuntime()...)
-	cases = append(cases, schedules("Claw spec.schedule", func(w *world) { w.claw.Spec.Schedule = allDay() },
-		func(w *world) *v1alpha1.Schedule { return w.claw.Spec.Schedule }, asks("claude-sonnet-5"), "no: schedule")...)
+	cases = append(cases, schedules("Claw spec.schedule", func(w *world) { w.claw.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: *allDay()} },
+		func(w *world) *v1alpha1.Schedule { return w.claw.Spec.Schedule.Times() }, asks("claude-sonnet-5"), "no: schedule")...)
 	return append(cases, schedules("Claw spec.tools[].schedule", func(w *world) { w.claw.Spec.Tools[0].Schedule = allDay() },
 		func(w *world) *v1alpha1.Schedule { return w.claw.Spec.Tools[0].Schedule }, does(v1alpha1.ActionRead, "U01LEE"), "no: schedule")...)
 }

@@ -51,6 +51,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ClawPolicySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClawPolicyStatus"):
 		return &apiv1alpha1.ClawPolicyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClawSchedule"):
+		return &apiv1alpha1.ClawScheduleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClawSpec"):
 		return &apiv1alpha1.ClawSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClawStatus"):
@@ -75,6 +77,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ExternalSecretSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GrantAudience"):
 		return &apiv1alpha1.GrantAudienceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("GrantConnector"):
+		return &apiv1alpha1.GrantConnectorApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GrantCredential"):
 		return &apiv1alpha1.GrantCredentialApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GrantGateway"):

@@ -214,7 +214,7 @@ func TestEmptyWindows(t *testing.T) {
 		"the machine's zone": {v1alpha1.Schedule{TimeZone: "Local", Windows: []v1alpha1.Window{{Days: []v1alpha1.Day{"Mon"}, Start: "08:00", End: "18:00"}}},
 			"Local is whatever a machine is set to"},
 	} {
-		err := as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule = &tt.schedule }), client.DryRunAll)
+		err := as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: tt.schedule} }), client.DryRunAll)
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
@@ -224,7 +224,7 @@ func TestEmptyWindows(t *testing.T) {
 // In the hour that a change of clocks leaves out there is no time, which is no reason to refuse a window.
 func TestWindowInAGapOfClocks(t *testing.T) {
 	gap := v1alpha1.Schedule{TimeZone: "Europe/Berlin", Windows: []v1alpha1.Window{{Days: []v1alpha1.Day{"Sun"}, Start: "02:00", End: "03:00"}}}
-	refusal(t, as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule = &gap }), client.DryRunAll), "")
+	refusal(t, as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: gap} }), client.DryRunAll), "")
 }
 
 // An organization that goes gets no new Claws, or it would never be gone; what it has can still be changed.

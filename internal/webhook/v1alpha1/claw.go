@@ -94,7 +94,7 @@ func (v *clawValidator) times(f *findings, old, claw *v1alpha1.Claw) {
 	if end != nil && (old == nil || !apiequality.Semantic.DeepEqual(old.Spec.ExpiresAt, end)) && !end.After(v.Clock.Now()) {
 		f.refuse("spec.expiresAt", "asked for %s, which is past: name a time to come, or revoke the Claw by setting spec.state to Revoked", end.UTC().Format(timeFormat))
 	}
-	checkSchedule(f, "spec.schedule", claw.Spec.Schedule)
+	checkSchedule(f, "spec.schedule", claw.Spec.Schedule.Times())
 	for i := range claw.Spec.Tools {
 		checkSchedule(f, fmt.Sprintf("spec.tools[%d].schedule", i), claw.Spec.Tools[i].Schedule)
 	}

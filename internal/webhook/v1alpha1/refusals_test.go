@@ -60,7 +60,7 @@ func TestTimesOfAClaw(t *testing.T) {
 	mars := &v1alpha1.Schedule{TimeZone: "Mars/Base", Windows: []v1alpha1.Window{{Days: []v1alpha1.Day{"Mon"}, Start: "08:00", End: "18:00"}}}
 	refusal(t, as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.ExpiresAt = &past }), client.DryRunAll),
 		ofWise+`spec.expiresAt: Forbidden: asked for 2020-01-02T03:04:05Z, which is past: name a time to come, or revoke the Claw by setting spec.state to Revoked`)
-	err := as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule, c.Spec.Tools[0].Schedule = mars, mars }), client.DryRunAll)
+	err := as(sarah).Create(t.Context(), wise(func(c *v1alpha1.Claw) { c.Spec.Schedule, c.Spec.Tools[0].Schedule = &v1alpha1.ClawSchedule{Schedule: *mars}, mars }), client.DryRunAll)
 	refusal(t, err, ofWise+`[spec.schedule.timeZone: Forbidden: `+zone+`, spec.tools[0].schedule.timeZone: Forbidden: `+zone+`]`)
 }
 

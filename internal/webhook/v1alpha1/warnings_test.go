@@ -136,10 +136,10 @@ func TestClawWarnings(t *testing.T) {
 		{"a credential to come", func(c *v1alpha1.Claw) { c.Spec.Channels[0].Credential, c.Spec.Tools[0].Credential = "later", "later" },
 			[]string{`spec.channels[0].credential: there is no ClawCredential "later" yet: until there is one with spec.claw.name "wise", spec.claw.owner "sarah@acme.example" and spec.connector slack, the Claw is granted nothing that needs it`}},
 		{"windows that overlap", func(c *v1alpha1.Claw) {
-			c.Spec.Schedule = &v1alpha1.Schedule{TimeZone: "Europe/Berlin", Windows: []v1alpha1.Window{
+			c.Spec.Schedule = &v1alpha1.ClawSchedule{Schedule: v1alpha1.Schedule{TimeZone: "Europe/Berlin", Windows: []v1alpha1.Window{
 				{Days: []v1alpha1.Day{"Sat"}, Start: "08:00", End: "12:00"},
 				{Days: []v1alpha1.Day{"Sat"}, Start: "22:00", End: "06:00"},
-				{Days: []v1alpha1.Day{"Sun"}, Start: "05:59", End: "07:00"}}}
+				{Days: []v1alpha1.Day{"Sun"}, Start: "05:59", End: "07:00"}}}}
 		}, []string{"spec.schedule.windows[2] overlaps windows[1]: it is open in either, so one of them may be more than is meant"}},
 		{"windows that touch", func(c *v1alpha1.Claw) {
 			c.Spec.Tools[0].Schedule = &v1alpha1.Schedule{TimeZone: "UTC", Windows: []v1alpha1.Window{

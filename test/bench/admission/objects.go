@@ -126,7 +126,7 @@ func claw(name string, owner int, last int, now time.Time) *v1alpha1.Claw {
 	speaks := []v1alpha1.Pattern{v1alpha1.Pattern(fmt.Sprintf("C0TEAM%d", last/2))}
 	return &v1alpha1.Claw{ObjectMeta: metav1.ObjectMeta{Namespace: cage, Name: name}, Spec: v1alpha1.ClawSpec{
 		Owner: member(owner), Purpose: "Triages inbound support tickets and drafts answers.", Visibility: v1alpha1.VisibilityTeam,
-		Teams: []v1alpha1.TeamName{team(owner / perTeam)}, Schedule: hours("08:00", "18:00"), ExpiresAt: &expires,
+		Teams: []v1alpha1.TeamName{team(owner / perTeam)}, Schedule: &v1alpha1.ClawSchedule{Schedule: *hours("08:00", "18:00")}, ExpiresAt: &expires,
 		Channels: []v1alpha1.ChannelRequest{{Credential: slackKey(name), ChannelRule: v1alpha1.ChannelRule{
 			Connector: "slack", Channels: channels, Users: []v1alpha1.Pattern{"*"}}}},
 		Tools: []v1alpha1.ToolRequest{{Credential: slackKey(name), ToolRule: v1alpha1.ToolRule{

@@ -214,6 +214,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: clawUID
       type:
         scalar: string
+    - name: connectors
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.GrantConnector
+          elementRelationship: associative
+          keys:
+          - name
     - name: credentials
       type:
         list:
@@ -296,6 +304,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: baseline
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Baseline
+    - name: connectorRefs
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ConfigMapReference
+          elementRelationship: associative
+          keys:
+          - configMap
     - name: directoryRefs
       type:
         list:
@@ -405,6 +421,22 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: selectedClaws
       type:
         scalar: numeric
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.ClawSchedule
+  map:
+    fields:
+    - name: outside
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Outside
+      default: Deny
+    - name: timeZone
+      type:
+        scalar: string
+    - name: windows
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Window
+          elementRelationship: atomic
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.ClawSpec
   map:
     fields:
@@ -437,7 +469,7 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Runtime
     - name: schedule
       type:
-        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Schedule
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ClawSchedule
     - name: state
       type:
         namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ClawState
@@ -634,6 +666,15 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.GrantConnector
+  map:
+    fields:
+    - name: definition
+      type:
+        scalar: string
+    - name: name
+      type:
+        namedType: com.github.clawstaff.clawstaff.api.v1alpha1.ConnectorName
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.GrantCredential
   map:
     fields:
@@ -678,7 +719,19 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Limits
   map:
     fields:
+    - name: concurrentRequests
+      type:
+        scalar: numeric
+    - name: requestKiB
+      type:
+        scalar: numeric
     - name: requestsPerMinute
+      type:
+        scalar: numeric
+    - name: responseKiB
+      type:
+        scalar: numeric
+    - name: tokensPerDay
       type:
         scalar: numeric
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Member
@@ -733,6 +786,8 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.ObjectName
   scalar: string
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.OrganizationState
+  scalar: string
+- name: com.github.clawstaff.clawstaff.api.v1alpha1.Outside
   scalar: string
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.Pattern
   scalar: string
@@ -829,6 +884,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.clawstaff.clawstaff.api.v1alpha1.ResourceScope
   map:
     fields:
+    - name: domains
+      type:
+        list:
+          elementType:
+            namedType: com.github.clawstaff.clawstaff.api.v1alpha1.Domain
+          elementRelationship: associative
     - name: names
       type:
         list:

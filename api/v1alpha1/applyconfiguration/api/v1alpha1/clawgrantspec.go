@@ -44,6 +44,9 @@ type ClawGrantSpecApplyConfiguration struct {
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 	// Limits on how much is done.
 	Limits *LimitsApplyConfiguration `json:"limits,omitempty"`
+	// Connectors of the organization's own that the entries above are about. Those of the catalogue that is part of
+	// ClawStaff are not repeated here.
+	Connectors []GrantConnectorApplyConfiguration `json:"connectors,omitempty"`
 	// Credentials the gateway may use.
 	Credentials []GrantCredentialApplyConfiguration `json:"credentials,omitempty"`
 	// Withheld is what was asked for and not given.
@@ -192,6 +195,19 @@ func (b *ClawGrantSpecApplyConfiguration) WithExpiresAt(value v1.Time) *ClawGran
 // If called multiple times, the Limits field is set to the value of the last call.
 func (b *ClawGrantSpecApplyConfiguration) WithLimits(value *LimitsApplyConfiguration) *ClawGrantSpecApplyConfiguration {
 	b.Limits = value
+	return b
+}
+
+// WithConnectors adds the given value to the Connectors field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Connectors field.
+func (b *ClawGrantSpecApplyConfiguration) WithConnectors(values ...*GrantConnectorApplyConfiguration) *ClawGrantSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithConnectors")
+		}
+		b.Connectors = append(b.Connectors, *values[i])
+	}
 	return b
 }
 

@@ -25,6 +25,10 @@ type ClawOrganizationSpecApplyConfiguration struct {
 	// DirectoryRefs name ConfigMaps of the operator's namespace that hold more members and teams. Each of
 	// their keys that ends in .yaml is a document with members and teams as here.
 	DirectoryRefs []ConfigMapReferenceApplyConfiguration `json:"directoryRefs,omitempty"`
+	// ConnectorRefs name ConfigMaps of the operator's namespace that hold connectors of the organization's own, one in
+	// each key that ends in .yaml. None may take the name, or a host, of a connector that is part of ClawStaff. What
+	// cannot be read is no connector, and the organization says why.
+	ConnectorRefs []ConfigMapReferenceApplyConfiguration `json:"connectorRefs,omitempty"`
 	// Baseline is over every Claw of the organization, like a ClawPolicy that nobody in the cage can edit.
 	Baseline *BaselineApplyConfiguration `json:"baseline,omitempty"`
 	// Sandbox says how agents are isolated from the node's kernel.
@@ -93,6 +97,19 @@ func (b *ClawOrganizationSpecApplyConfiguration) WithDirectoryRefs(values ...*Co
 			panic("nil value passed to WithDirectoryRefs")
 		}
 		b.DirectoryRefs = append(b.DirectoryRefs, *values[i])
+	}
+	return b
+}
+
+// WithConnectorRefs adds the given value to the ConnectorRefs field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ConnectorRefs field.
+func (b *ClawOrganizationSpecApplyConfiguration) WithConnectorRefs(values ...*ConfigMapReferenceApplyConfiguration) *ClawOrganizationSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithConnectorRefs")
+		}
+		b.ConnectorRefs = append(b.ConnectorRefs, *values[i])
 	}
 	return b
 }

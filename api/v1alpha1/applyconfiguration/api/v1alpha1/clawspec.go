@@ -31,7 +31,7 @@ type ClawSpecApplyConfiguration struct {
 	// Models the Claw may ask.
 	Models []ModelRequestApplyConfiguration `json:"models,omitempty"`
 	// Schedule outside of which the Claw is closed. Left out, it is always open, where policies let it.
-	Schedule *ScheduleApplyConfiguration `json:"schedule,omitempty"`
+	Schedule *ClawScheduleApplyConfiguration `json:"schedule,omitempty"`
 	// ExpiresAt is when the Claw ends. A later time lets it go on.
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 	// State is Active, or Revoked for ever.
@@ -124,7 +124,7 @@ func (b *ClawSpecApplyConfiguration) WithModels(values ...*ModelRequestApplyConf
 // WithSchedule sets the Schedule field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Schedule field is set to the value of the last call.
-func (b *ClawSpecApplyConfiguration) WithSchedule(value *ScheduleApplyConfiguration) *ClawSpecApplyConfiguration {
+func (b *ClawSpecApplyConfiguration) WithSchedule(value *ClawScheduleApplyConfiguration) *ClawSpecApplyConfiguration {
 	b.Schedule = value
 	return b
 }

@@ -12,6 +12,17 @@ package v1alpha1
 type LimitsApplyConfiguration struct {
 	// RequestsPerMinute is the greatest number of calls and messages that are allowed in a minute.
 	RequestsPerMinute *int32 `json:"requestsPerMinute,omitempty"`
+	// TokensPerDay is the greatest number of tokens that each model may take in a day, which begins at midnight
+	// UTC. What a model takes is known when it has answered: the call that reaches the number is the last.
+	TokensPerDay *int64 `json:"tokensPerDay,omitempty"`
+	// ConcurrentRequests is the greatest number of calls that are under way at once, streams included.
+	ConcurrentRequests *int32 `json:"concurrentRequests,omitempty"`
+	// RequestKiB is the greatest size of the body of a call, in kibibytes, decoded. The gateway takes no more than
+	// 5 MiB whatever is written here.
+	RequestKiB *int32 `json:"requestKiB,omitempty"`
+	// ResponseKiB is the greatest size of the body of an answer, in kibibytes, streams included. A longer one breaks
+	// off there.
+	ResponseKiB *int32 `json:"responseKiB,omitempty"`
 }
 
 // LimitsApplyConfiguration constructs a declarative configuration of the Limits type for use with
@@ -25,5 +36,37 @@ func Limits() *LimitsApplyConfiguration {
 // If called multiple times, the RequestsPerMinute field is set to the value of the last call.
 func (b *LimitsApplyConfiguration) WithRequestsPerMinute(value int32) *LimitsApplyConfiguration {
 	b.RequestsPerMinute = &value
+	return b
+}
+
+// WithTokensPerDay sets the TokensPerDay field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TokensPerDay field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithTokensPerDay(value int64) *LimitsApplyConfiguration {
+	b.TokensPerDay = &value
+	return b
+}
+
+// WithConcurrentRequests sets the ConcurrentRequests field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ConcurrentRequests field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithConcurrentRequests(value int32) *LimitsApplyConfiguration {
+	b.ConcurrentRequests = &value
+	return b
+}
+
+// WithRequestKiB sets the RequestKiB field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RequestKiB field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithRequestKiB(value int32) *LimitsApplyConfiguration {
+	b.RequestKiB = &value
+	return b
+}
+
+// WithResponseKiB sets the ResponseKiB field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ResponseKiB field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithResponseKiB(value int32) *LimitsApplyConfiguration {
+	b.ResponseKiB = &value
 	return b
 }

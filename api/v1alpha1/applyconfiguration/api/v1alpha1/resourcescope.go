@@ -18,6 +18,9 @@ type ResourceScopeApplyConfiguration struct {
 	Type *string `json:"type,omitempty"`
 	// Names of the resources, exact or with a trailing "*". Empty means none.
 	Names []apiv1alpha1.Pattern `json:"names,omitempty"`
+	// Domains of mail addresses, for types whose resources are such: recipients. A domain stands for every
+	// address in it and for none in a domain below it.
+	Domains []apiv1alpha1.Domain `json:"domains,omitempty"`
 }
 
 // ResourceScopeApplyConfiguration constructs a declarative configuration of the ResourceScope type for use with
@@ -40,6 +43,16 @@ func (b *ResourceScopeApplyConfiguration) WithType(value string) *ResourceScopeA
 func (b *ResourceScopeApplyConfiguration) WithNames(values ...apiv1alpha1.Pattern) *ResourceScopeApplyConfiguration {
 	for i := range values {
 		b.Names = append(b.Names, values[i])
+	}
+	return b
+}
+
+// WithDomains adds the given value to the Domains field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Domains field.
+func (b *ResourceScopeApplyConfiguration) WithDomains(values ...apiv1alpha1.Domain) *ResourceScopeApplyConfiguration {
+	for i := range values {
+		b.Domains = append(b.Domains, values[i])
 	}
 	return b
 }

@@ -27,8 +27,10 @@ type Input struct {
 	Policies []v1alpha1.ClawPolicy
 	// Credentials the Claw may use now: bound to it, of its owner, Active, and read from their source.
 	Credentials []UsableCredential
-	// KnownConnector tells whether the catalogue has a connector. Nil knows none.
-	KnownConnector func(string) bool
+	// Catalogue of the organization's connectors, with its own. Nil has none.
+	Catalogue Catalogue
+	// Own are those of Catalogue that are the organization's own, and what is wrong with others.
+	Own OwnConnectors
 	// Directory of the organization, whole. Nil is that of Organization's spec alone.
 	Directory *Directory
 	// RuntimeClassName the agent would run in; empty is the cluster's default.
@@ -277,7 +279,7 @@ func (n *narrowing) offered(question string, gather func(*offer)) *offer {
 
 // known judges whether the catalogue has the connector of an entry.
 func (n *narrowing) known(path string, connector v1alpha1.ConnectorName) bool {
-	if n.KnownConnector != nil && n.KnownConnector(string(connector)) {
+	if n.Catalogue != nil && n.Catalogue.Known(string(connector)) {
 		return true
 	}
 	n.report(path+".connector", v1alpha1.WithheldUnknownConnector, "",

@@ -54,7 +54,7 @@ func example() Input {
 			{GrantCredential: v1alpha1.GrantCredential{Name: "slack-key", Connector: "slack", Slots: []string{"signingSecret", "botToken"}, Version: "v1"}},
 			{GrantCredential: v1alpha1.GrantCredential{Name: "unused", Connector: "slack", Slots: []string{"botToken"}, Version: "v1"}},
 		},
-		KnownConnector: func(name string) bool { return name == "slack" || name == "anthropic" },
+		Catalogue: Connectors{"slack": {ResourceChannel: {}, "user": {}}, "anthropic": {ResourceModel: {}}},
 	}
 }
 
@@ -117,7 +117,7 @@ func TestCompileWithholds(t *testing.T) {
 			in.Organization.Spec.Namespace = "elsewhere"
 		},
 			[]string{"spec.owner NotAMember"}, "0 0 0"},
-		{"no catalogue", func(in *Input, _ *v1alpha1.ClawSpec, _ *v1alpha1.ClawPolicySpec) { in.KnownConnector = nil },
+		{"no catalogue", func(in *Input, _ *v1alpha1.ClawSpec, _ *v1alpha1.ClawPolicySpec) { in.Catalogue = nil },
 			[]string{"spec.channels[0].connector UnknownConnector", "spec.tools[0].connector UnknownConnector", "spec.models[0].connector UnknownConnector"}, "0 0 0"},
 		{"empty lists ask for nothing", func(_ *Input, s *v1alpha1.ClawSpec, _ *v1alpha1.ClawPolicySpec) {
 			s.Channels[0].Users, s.Tools[0].Actions, s.Models[0].Models = nil, nil, nil

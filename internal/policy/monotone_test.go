@@ -397,7 +397,7 @@ func TestAbsentIsNone(t *testing.T) {
 			in.Organization.Spec.Members, in.files = nil, nil
 			in.join()
 		case "a catalogue":
-			in.KnownConnector = nil
+			in.Catalogue = nil
 		case "an organization":
 			in.Organization, in.Directory = nil, nil
 		case "credentials":

@@ -177,7 +177,7 @@ func (o oracle) scheduled(s *v1alpha1.Schedule, at time.Time) bool {
 }
 
 func (o oracle) usable(connector v1alpha1.ConnectorName, credential v1alpha1.ObjectName) bool {
-	return o.KnownConnector(string(connector)) && (o.SkipCredentials || slices.ContainsFunc(o.Credentials, func(c UsableCredential) bool {
+	return o.Catalogue.Known(string(connector)) && (o.SkipCredentials || slices.ContainsFunc(o.Credentials, func(c UsableCredential) bool {
 		return c.Name == credential && c.Connector == connector && o.fits(c)
 	}))
 }
@@ -388,5 +388,5 @@ func (o oracle) speech(call Call) bool {
 
 // anything tells whether any entry at a connector can be open: for harmless calls, which the oracle knows no better.
 func (o oracle) anything(call Call) bool {
-	return o.open(call.At) && o.KnownConnector(call.Connector)
+	return o.open(call.At) && o.Catalogue.Known(call.Connector)
 }

@@ -19,6 +19,8 @@ type world struct {
 
 var (
 	worldConnectors = []v1alpha1.ConnectorName{"slack", "slack", "slack", "github", "nope"} // the catalogue has no "nope"
+	worldCatalogue  = Connectors{"slack": worldFacts, "github": worldFacts}
+	worldFacts      = map[string]ResourceFacts{ResourceChannel: {}, "repository": {}, ResourceModel: {}}
 	worldMembers    = []v1alpha1.MemberName{"sarah", "lee", "kim", "ghost"}
 	worldTeams      = []v1alpha1.TeamName{"support", "sales"}
 	worldActions    = []v1alpha1.Action{v1alpha1.ActionRead, v1alpha1.ActionWrite, v1alpha1.ActionDelete, v1alpha1.ActionAdmin}
@@ -309,7 +311,7 @@ type scene struct {
 }
 
 func (w world) scene() scene {
-	in := scene{Input: Input{Organization: w.organization(), Claw: w.claw(), KnownConnector: func(name string) bool { return name != "nope" }}, files: w.files()}
+	in := scene{Input: Input{Organization: w.organization(), Claw: w.claw(), Catalogue: worldCatalogue}, files: w.files()}
 	for i := range w.Intn(4) {
 		in.Policies = append(in.Policies, w.policy(i))
 	}

@@ -62,6 +62,6 @@ func crowd(members int) policy.Input {
 	}}
 	return policy.Input{
 		Organization: org, Claw: claw, Policies: []v1alpha1.ClawPolicy{p}, Directory: policy.NewDirectory(org, file),
-		KnownConnector: func(string) bool { return true }, SkipCredentials: true, Now: time.Now(),
+		Catalogue: policy.Connectors{"slack": {policy.ResourceChannel: {}}}, SkipCredentials: true, Now: time.Now(),
 	}
 }

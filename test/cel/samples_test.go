@@ -52,7 +52,7 @@ func TestSamplesAreInScope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := policy.Input{Organization: &v1alpha1.ClawOrganization{}, KnownConnector: catalogue.Known, SkipCredentials: true}
+	in := policy.Input{Organization: &v1alpha1.ClawOrganization{}, Catalogue: catalogue, SkipCredentials: true}
 	var claws []v1alpha1.Claw
 	for _, file := range []string{"quickstart.yaml", "sibling.yaml"} {
 		for _, object := range sample(t, filepath.Join(controlplane.Root(), "config", "samples", file)) {

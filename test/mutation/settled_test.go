@@ -163,7 +163,7 @@ func (w *world) noDrift(ctx context.Context, p present) error {
 
 // input gathers what a grant follows from, as a reader of the API would.
 func (w *world) input(ctx context.Context, p present) (policy.Input, error) {
-	in := policy.Input{Organization: p.org, Claw: p.claw, Policies: p.policies, KnownConnector: catalogue.Known, Now: time.Now()}
+	in := policy.Input{Organization: p.org, Claw: p.claw, Policies: p.policies, Catalogue: catalogue, Now: time.Now()}
 	for i := range in.Policies {
 		if in.Policies[i].DeletionTimestamp != nil {
 			in.Policies[i].Spec.Allow = v1alpha1.PolicyRules{}

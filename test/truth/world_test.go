@@ -141,12 +141,14 @@ func (w *world) objects() map[string]map[string]any {
 	return out
 }
 
-var catalogue = []string{"slack", "anthropic", "openai"}
+var catalogue = policy.Connectors{
+	"slack": {policy.ResourceChannel: {}, "user": {}}, "anthropic": {policy.ResourceModel: {}}, "openai": {policy.ResourceModel: {}},
+}
 
 func (w *world) input() policy.Input {
 	in := policy.Input{
 		Organization: w.organization, Claw: w.claw, Policies: []v1alpha1.ClawPolicy{*w.policy}, Now: w.now,
-		KnownConnector:   func(name string) bool { return slices.Contains(catalogue, name) },
+		Catalogue:        catalogue,
 		RuntimeClassName: string(w.organization.Spec.Sandbox.RuntimeClassName),
 	}
 	for _, c := range w.credentials() {

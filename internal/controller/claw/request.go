@@ -37,7 +37,7 @@ func (r *Reconciler) observeRequest(ctx context.Context, claw *v1alpha1.Claw, f 
 		return err
 	}
 	in := policy.Input{
-		Organization: f.organization, Claw: claw, Policies: policies, KnownConnector: r.Catalogue.Known,
+		Organization: f.organization, Claw: claw, Policies: policies, Catalogue: r.Catalogue,
 		Directory: f.directory, RuntimeClassName: f.wantedClass, Now: r.Clock.Now(),
 	}
 	in.Credentials = f.usable(true)

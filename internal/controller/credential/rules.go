@@ -33,7 +33,7 @@ func (r *Reconciler) rulesFor(ctx context.Context, cred *v1alpha1.ClawCredential
 		claw = awaited(cred)
 	}
 	return rules{policy.Input{
-		Organization: org, Claw: claw, Policies: policies, Directory: dir, KnownConnector: r.Catalogue.Known, Now: r.Clock.Now(),
+		Organization: org, Claw: claw, Policies: policies, Directory: dir, Catalogue: r.Catalogue, Now: r.Clock.Now(),
 	}}, nil
 }
 

@@ -97,7 +97,7 @@ func (j *judge) input(ctx context.Context, s *surroundings, claw *v1alpha1.Claw)
 	class, err := s.runtimeClass(ctx)
 	return policy.Input{
 		Organization: s.organization, Directory: s.directory, Claw: claw, Policies: policies,
-		KnownConnector: j.Catalogue.Known, RuntimeClassName: class, Now: s.now, SkipCredentials: true,
+		Catalogue: j.Catalogue, RuntimeClassName: class, Now: s.now, SkipCredentials: true,
 	}, err
 }
 

@@ -180,7 +180,7 @@ func granted(t *testing.T, objects []string) string {
 			policies[p.Name] = p
 		}
 	}
-	in := policy.Input{Organization: &org, Claw: &claw, KnownConnector: catalogue.Known, Now: time.Now()}
+	in := policy.Input{Organization: &org, Claw: &claw, Catalogue: catalogue, Now: time.Now()}
 	for _, p := range policies {
 		in.Policies = append(in.Policies, p)
 	}

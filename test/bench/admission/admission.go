@@ -51,7 +51,7 @@ func Run(ctx context.Context, machine *local.Bench, c Config) (report.Section, e
 	if err != nil {
 		return report.Section{}, err
 	}
-	compiled, err := compiled(c, catalogue.Known)
+	compiled, err := compiled(c, catalogue)
 	if err != nil {
 		return report.Section{}, err
 	}

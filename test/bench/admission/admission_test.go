@@ -65,7 +65,7 @@ func TestAllIsGranted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, size := range []struct{ n, selecting int }{{1, 1}, {10, 10}, {40, 10}, {40, 40}} {
-		in := input(files, size.n, size.selecting, catalogue.Known)
+		in := input(files, size.n, size.selecting, catalogue)
 		result := policy.Compile(in)
 		if len(result.Withheld) > 0 || len(result.Grant.Credentials) != 2 {
 			t.Errorf("%+v: withheld is %+v", size, result.Withheld)

@@ -11,13 +11,13 @@ import (
 )
 
 // input is what the grant of a Claw follows from, in an organization with so many members and policies.
-func input(files []policy.DirectoryFile, n, selecting int, known func(string) bool) policy.Input {
+func input(files []policy.DirectoryFile, n, selecting int, catalogue policy.Catalogue) policy.Input {
 	org := organization(nil)
 	c := claw(asked(0), 0, selecting-1, time.Now())
 	c.UID = "1"
 	in := policy.Input{
 		Organization: org, Directory: policy.NewDirectory(org, files...), Claw: c, Policies: policies(n, selecting),
-		KnownConnector: known, RuntimeClassName: runtime, Now: time.Now(),
+		Catalogue: catalogue, RuntimeClassName: runtime, Now: time.Now(),
 	}
 	for _, credential := range credentials(c) {
 		usable := policy.UsableCredential{Source: credential.Spec.Source, RotatedAt: in.Now}
@@ -32,13 +32,13 @@ func input(files []policy.DirectoryFile, n, selecting int, known func(string) bo
 }
 
 // compiled measures how long a grant takes. Nothing of it may be withheld: that would be another, shorter way.
-func compiled(c Config, known func(string) bool) ([]report.Figure, error) {
+func compiled(c Config, catalogue policy.Catalogue) ([]report.Figure, error) {
 	files, _, err := directory(c.Members)
 	if err != nil {
 		return nil, err
 	}
 	few := min(selecting, c.Policies)
-	whole := input(files, c.Policies, few, known)
+	whole := input(files, c.Policies, few, catalogue)
 	whole.Claw.Spec.Visibility, whole.Claw.Spec.Teams = v1alpha1.VisibilityOrganization, nil
 	for i := range whole.Policies {
 		whole.Policies[i].Spec.Allow.Visibility = []v1alpha1.Visibility{v1alpha1.VisibilityOrganization}
@@ -48,9 +48,9 @@ func compiled(c Config, known func(string) bool) ([]report.Figure, error) {
 		what string
 		in   policy.Input
 	}{
-		{fmt.Sprintf("%d policies", few), input(files, few, few, known)},
-		{fmt.Sprintf("%s policies, of which %d select the Claw", thousands(c.Policies), few), input(files, c.Policies, few, known)},
-		{fmt.Sprintf("%s policies, which all select it", thousands(c.Policies)), input(files, c.Policies, c.Policies, known)},
+		{fmt.Sprintf("%d policies", few), input(files, few, few, catalogue)},
+		{fmt.Sprintf("%s policies, of which %d select the Claw", thousands(c.Policies), few), input(files, c.Policies, few, catalogue)},
+		{fmt.Sprintf("%s policies, which all select it", thousands(c.Policies)), input(files, c.Policies, c.Policies, catalogue)},
 		{fmt.Sprintf("%s policies, of which %d select it, and all members its audience", thousands(c.Policies), few), whole},
 	} {
 		if result := policy.Compile(of.in); len(result.Withheld) > 0 || len(result.Grant.Models) == 0 {

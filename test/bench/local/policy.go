@@ -34,7 +34,7 @@ func (b *Bench) Policy(context.Context) (report.Section, error) {
 	if verdict := policy.DecideCall(&grant, judged); !verdict.Allowed {
 		return report.Section{}, fmt.Errorf("the benchmark's call is denied: %s", verdict.Reason)
 	}
-	input := input(100, 20, catalogue.Known)
+	input := input(100, 20, catalogue)
 	if result := policy.Compile(input); len(result.Grant.Channels) == 0 || len(result.Grant.Models) == 0 {
 		return report.Section{}, fmt.Errorf("the benchmark's Claw is given nothing: %v", result.Withheld)
 	}
@@ -73,7 +73,7 @@ func Measure(what string, measurements int, f func()) report.Figure {
 }
 
 // input is a Claw of an organization with so many members, under so many policies.
-func input(members, policies int, known func(string) bool) policy.Input {
+func input(members, policies int, catalogue policy.Catalogue) policy.Input {
 	member := func(i int) v1alpha1.MemberName {
 		return v1alpha1.MemberName(fmt.Sprintf("member-%d@acme.example", i))
 	}
@@ -91,7 +91,7 @@ func input(members, policies int, known func(string) bool) policy.Input {
 		Owner: member(0), Purpose: "Is measured.", Visibility: v1alpha1.VisibilityTeam, Teams: []v1alpha1.TeamName{"support"},
 		Channels: grant.Channels, Tools: grant.Tools, Models: grant.Models, State: v1alpha1.ClawActive,
 	}}
-	in := policy.Input{Organization: org, Claw: claw, KnownConnector: known, Credentials: []policy.UsableCredential{
+	in := policy.Input{Organization: org, Claw: claw, Catalogue: catalogue, Credentials: []policy.UsableCredential{
 		{GrantCredential: v1alpha1.GrantCredential{Name: "anthropic", Connector: "anthropic", Slots: []string{"apiKey"}}},
 		{GrantCredential: v1alpha1.GrantCredential{Name: "slack", Connector: "slack", Slots: []string{"botToken"}}}}}
 	for i := range policies {

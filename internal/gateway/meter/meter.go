@@ -1,11 +1,14 @@
-// Package meter counts what a Claw did in the last minute: calls of the agent and messages it heard,
-// together, because one limit is about both.
+// Package meter counts what a Claw does, for its grant's limits: in the last minute calls of the agent and messages
+// it heard, together, because one limit is about both; in a day the tokens that each model took; and the calls that
+// are under way.
 package meter
 
 import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/clawstaff/clawstaff/internal/audit"
 )
 
 // A minute is counted in slices: a record of each moment would take 8 MB where a million are allowed.
@@ -16,14 +19,17 @@ const (
 	slices = int64(minute/slice) + 1
 )
 
-// Meter counts what was allowed in the last minute. The zero Meter has counted nothing. Its size does
-// not depend on the limit, and it counts without one, so that a limit knows of what was before it.
+// Meter counts what was allowed. The zero Meter has counted nothing. Its size does not depend on the
+// limits, and it counts without any, so that a limit knows of what was before it.
 type Meter struct {
 	mu      sync.Mutex
 	started time.Time
 	newest  int64 // number of the slice that counts now
 	total   int64
 	counts  [slices]int32 // by the slice's number, modulo
+
+	tokens audit.TokensOfDay
+	under  int64 // calls that are under way
 }
 
 // Take counts one, if less than limit were counted in the minute before now; a limit of 0 is none.

@@ -45,10 +45,10 @@ type TokensOfDay struct {
 
 // Add counts n tokens, if more than none.
 func (t *TokensOfDay) Add(key string, n int64, now Day) {
-	t.turn(now)
 	if n <= 0 {
 		return
 	}
+	t.turn(now)
 	if t.taken == nil {
 		t.taken = map[string]int64{}
 	}

@@ -55,3 +55,6 @@ func TokenKeyOf(r *Record) string {
 
 // TokenKey is under what the tokens of a model are counted.
 func TokenKey(connector, model string) string { return connector + "/" + model }
+
+// MaxUsage is the longest a Usage may be as JSON: of the slices of a minute, and as many models as are told apart.
+const MaxUsage = 1 << 20

@@ -42,7 +42,7 @@ func (m *Meter) Take(limit int32, now time.Time) (wait time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.started.IsZero() {
-		m.started = now
+		m.started = sliceStart(now)
 	}
 	passed := now.Sub(m.started)
 	m.advance(int64(passed / slice))
@@ -53,6 +53,9 @@ func (m *Meter) Take(limit int32, now time.Time) (wait time.Duration, ok bool) {
 	m.total++
 	return 0, true
 }
+
+// sliceStart is when the slice of a moment began. The ledger counts in the same ones.
+func sliceStart(t time.Time) time.Time { return t.Add(-time.Duration(t.Nanosecond()) % slice) }
 
 // advance begins a later slice, and forgets those that are a minute old.
 func (m *Meter) advance(to int64) {

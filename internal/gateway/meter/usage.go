@@ -50,9 +50,9 @@ func (m *Meter) Enter(limit int32) (leave func(), ok bool) {
 func (m *Meter) Restore(u audit.Usage, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.started, m.newest, m.total, m.counts = now.Add(-minute), 0, 0, [slices]int32{}
+	m.started, m.newest, m.total, m.counts = sliceStart(now).Add(-minute), 0, 0, [slices]int32{}
 	for _, r := range u.Requests {
-		passed := min(r.At.Sub(m.started), minute)
+		passed := min(r.At.Sub(m.started), now.Sub(m.started))
 		if passed < 0 || r.Count <= 0 {
 			continue
 		}

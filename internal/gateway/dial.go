@@ -24,6 +24,17 @@ type guard struct {
 	resolver  Resolver
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	overrides map[string]netip.AddrPort // by host: the platform's word, which may name a private address
+	networks  func(host string) networks
+}
+
+// networks are private ones in which a host may be, one list for each connector that is there: an address has to be in
+// each of them, as connectors share the connections to their host.
+type networks [][]netip.Prefix
+
+func (n networks) have(a netip.Addr) bool {
+	return len(n) > 0 && mayBePrivate(a) && !slices.ContainsFunc(n, func(list []netip.Prefix) bool {
+		return !slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
 }
 
 const (
@@ -48,9 +59,10 @@ func (g *guard) connect(ctx context.Context, _, address string) (net.Conn, error
 		return nil, fmt.Errorf("the provider's name cannot be resolved: %w", err)
 	}
 	var allowed []netip.Addr
+	private := g.networks(host)
 	for _, a := range found {
 		// The resolver may give an IPv4 address as one in IPv6 clothes. Without them is how it is judged and dialled.
-		if a = a.Unmap(); isPublic(a) {
+		if a = a.Unmap(); isPublic(a) || private.have(a) {
 			allowed = append(allowed, a)
 		}
 	}
@@ -105,6 +117,20 @@ var forbidden = func() (out []netip.Prefix) {
 	}
 	return out
 }()
+
+// metadata is where clouds tell machines their secrets, though the address is one of a private network.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("100.100.100.200/32"), netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("fd20:ce::254/128"),
+}
+
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+// mayBePrivate reports whether an organization may say of an address that a service of its own is there. It may not of
+// this machine, of what is linked to it, and of what clouds have for it.
+func mayBePrivate(a netip.Addr) bool {
+	return a.IsValid() && a.Zone() == "" && (a.IsPrivate() || carrierNAT.Contains(a)) &&
+		!slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(a) })
+}
 
 // isPublic reports whether a provider may be at an address. An IPv4 address in IPv6 clothes is refused, as what
 // else it might lead to depends on who reads it; so is an address with a zone.

@@ -43,11 +43,20 @@ func (n names) LookupNetIP(_ context.Context, _, host string) (out []netip.Addr,
 	return out, nil
 }
 
+func lan(cidrs ...string) networks {
+	var out []netip.Prefix
+	for _, c := range cidrs {
+		out = append(out, netip.MustParsePrefix(c))
+	}
+	return networks{out}
+}
+
 func TestGuard(t *testing.T) {
 	refused := errors.New("refused")
 	for name, tc := range map[string]struct {
 		names     names
 		overrides map[string]netip.AddrPort
+		private   networks
 		address   string
 		dialled   []string
 		forbidden bool
@@ -64,10 +73,26 @@ func TestGuard(t *testing.T) {
 		"not in our domains":  {names: names{"slack.com": {{"203.0.113.10"}}}, address: "slack.com:443"},
 		"other port":          {names: names{"slack.com.": {{"203.0.113.10"}}}, address: "slack.com:80"},
 		"overridden, private": {overrides: map[string]netip.AddrPort{"slack.com": netip.MustParseAddrPort("10.0.0.1:8443")}, address: "slack.com:443", dialled: []string{"10.0.0.1:8443"}},
+
+		"own, private":               {private: lan("10.20.0.0/16"), names: names{"jira.corp.": {{"10.20.0.1"}}}, address: "jira.corp:443", dialled: []string{"10.20.0.1:443"}},
+		"own, public":                {private: lan("10.20.0.0/16"), names: names{"jira.corp.": {{"203.0.113.1"}}}, address: "jira.corp:443", dialled: []string{"203.0.113.1:443"}},
+		"own, mapped":                {private: lan("10.20.0.0/16"), names: names{"jira.corp.": {{"::ffff:10.20.0.1"}}}, address: "jira.corp:443", dialled: []string{"10.20.0.1:443"}},
+		"own, IPv6":                  {private: lan("fd12::/16"), names: names{"jira.corp.": {{"fd12::1"}}}, address: "jira.corp:443", dialled: []string{"[fd12::1]:443"}},
+		"own, carrier NAT":           {private: lan("100.64.0.0/10"), names: names{"jira.corp.": {{"100.64.0.1"}}}, address: "jira.corp:443", dialled: []string{"100.64.0.1:443"}},
+		"own, elsewhere":             {private: lan("10.20.0.0/16"), names: names{"jira.corp.": {{"10.21.0.1"}}}, address: "jira.corp:443", forbidden: true},
+		"own, of one of two":         {private: append(lan("10.20.0.0/16"), lan("10.21.0.0/16")...), names: names{"jira.corp.": {{"10.20.0.1"}}}, address: "jira.corp:443", forbidden: true},
+		"own, loopback":              {private: lan("0.0.0.0/0", "127.0.0.0/8"), names: names{"jira.corp.": {{"127.0.0.1"}}}, address: "jira.corp:443", forbidden: true},
+		"own, IPv6 loopback":         {private: lan("::/0"), names: names{"jira.corp.": {{"::1"}}}, address: "jira.corp:443", forbidden: true},
+		"own, link-local":            {private: lan("0.0.0.0/0", "169.254.0.0/16"), names: names{"jira.corp.": {{"169.254.169.254"}}}, address: "jira.corp:443", forbidden: true},
+		"own, IPv6 link-local":       {private: lan("::/0"), names: names{"jira.corp.": {{"fe80::1"}}}, address: "jira.corp:443", forbidden: true},
+		"own, metadata":              {private: lan("0.0.0.0/0"), names: names{"jira.corp.": {{"100.100.100.200"}}}, address: "jira.corp:443", forbidden: true},
+		"own, metadata over IPv6":    {private: lan("::/0"), names: names{"jira.corp.": {{"fd00:ec2::254"}}}, address: "jira.corp:443", forbidden: true},
+		"own, NAT64":                 {private: lan("::/0"), names: names{"jira.corp.": {{"64:ff9b::a14:1"}}}, address: "jira.corp:443", forbidden: true},
+		"own, behind a public front": {private: lan("0.0.0.0/0"), names: names{"jira.corp.": {{"168.63.129.16"}}}, address: "jira.corp:443", forbidden: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var dialled []string
-			g := &guard{resolver: tc.names, overrides: tc.overrides, dial: func(_ context.Context, _, address string) (net.Conn, error) {
+			g := &guard{resolver: tc.names, overrides: tc.overrides, networks: func(string) networks { return tc.private }, dial: func(_ context.Context, _, address string) (net.Conn, error) {
 				dialled = append(dialled, address)
 				return nil, refused
 			}}

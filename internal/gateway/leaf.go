@@ -129,7 +129,7 @@ func tlsConfig(cert *tls.Certificate, host string) *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if hello.ServerName != host {
+			if asciiLower(hello.ServerName) != host {
 				return nil, errServerName
 			}
 			return cert, nil

@@ -6,6 +6,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -90,6 +91,7 @@ type Proxy struct {
 	limits   Limits
 	leaves   *Leaves
 	upstream *upstream
+	steering *tls.Config // of connections that come without a tunnel
 	memory   *semaphore.Weighted
 	fakes    [][]byte // the placeholders of all keys
 	known    atomic.Pointer[knownSecrets]
@@ -98,6 +100,7 @@ type Proxy struct {
 	recording patiently
 	outcomes  chan struct{} // a place for each outcome that is being recorded
 	denials   *rate.Limiter
+	lookups   lookups
 
 	mu        sync.Mutex
 	sessions  map[*session]struct{}
@@ -144,11 +147,10 @@ func NewProxy(cfg Config) *Proxy {
 	for _, p := range cfg.Catalogue.Placeholders() {
 		fakes = append(fakes, []byte(p))
 	}
-	return &Proxy{
+	p := &Proxy{
 		cfg:       cfg,
 		limits:    limits,
 		leaves:    cfg.Leaves,
-		upstream:  &upstream{guard: &guard{resolver: cfg.Resolver, dial: cfg.Dial, overrides: cfg.Overrides}},
 		fakes:     fakes,
 		memory:    semaphore.NewWeighted(limits.MemoryBytes),
 		outcomes:  make(chan struct{}, maxOutcomes),
@@ -158,6 +160,10 @@ func NewProxy(cfg Config) *Proxy {
 		closed:    make(chan struct{}),
 		ended:     make(chan struct{}),
 	}
+	p.steering = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: steer}
+	p.lookups.every = rate.NewLimiter(lookupsEvery, lookupsBurst)
+	p.upstream = newUpstream(cfg, func() *connector.Catalogue { return p.catalogue(cfg.Source.Current()) })
+	return p
 }
 
 func (l Limits) orDefault() Limits {
@@ -185,7 +191,10 @@ func orInt[T ~int | ~int64](v *T, d T) {
 }
 
 // Serve accepts connections until the listener or the proxy is closed.
-func (p *Proxy) Serve(l net.Listener) error {
+func (p *Proxy) Serve(l net.Listener) error { return p.accept(l, (*session).serve) }
+
+// accept has connections served in one of the ways in.
+func (p *Proxy) accept(l net.Listener, serve way) error {
 	p.mu.Lock()
 	if p.closing {
 		p.mu.Unlock()
@@ -199,7 +208,7 @@ func (p *Proxy) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			backoff = 5 * time.Millisecond
-			p.admit(conn)
+			p.admit(conn, serve)
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default: // out of file descriptors, mostly

@@ -211,13 +211,18 @@ func (s *session) tunnel(outer *link, host string, conn *connector.Connector, co
 	inner := tls.Server(&buffered{Conn: s.raw, reader: outer.reader}, config)
 	_ = s.raw.SetDeadline(time.Now().Add(s.p.limits.Head))
 	err := inner.HandshakeContext(s.ctx)
-	if err == nil && inner.ConnectionState().ServerName != host {
+	if err == nil && asciiLower(inner.ConnectionState().ServerName) != host {
 		err = errServerName // a resumed session asks nobody for a certificate
 	}
 	if err != nil {
 		s.recordHandshake(host, conn, err)
 		return
 	}
+	s.inside(inner, host, conn)
+}
+
+// inside serves what comes out of TLS.
+func (s *session) inside(inner *tls.Conn, host string, conn *connector.Connector) {
 	_ = s.raw.SetDeadline(time.Time{})
 	l := newLink(inner)
 	defer l.free()

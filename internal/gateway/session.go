@@ -29,21 +29,24 @@ type session struct {
 	busy      bool // a request is being served
 }
 
+// way is how a connection is served: what its first word is.
+type way func(*session)
+
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 
 // admit starts serving a connection, if there is room for it.
-func (p *Proxy) admit(conn net.Conn) {
+func (p *Proxy) admit(conn net.Conn, serve way) {
 	peer := peerOf(conn)
 	if !isAgent(p.cfg.Source.Current(), peer) {
-		p.hold(conn, peer)
+		p.hold(conn, peer, serve)
 		return
 	}
-	p.start(conn, peer)
+	p.start(conn, peer, serve)
 }
 
 // hold keeps a connection of an unknown address for a while, without reading from it: the agent may be faster than
 // the grant that names its address. Nobody else can keep many.
-func (p *Proxy) hold(conn net.Conn, peer netip.Addr) {
+func (p *Proxy) hold(conn net.Conn, peer netip.Addr, serve way) {
 	if p.held.Add(1) > int64(p.limits.Held) {
 		p.held.Add(-1)
 		_ = conn.Close()
@@ -60,7 +63,7 @@ func (p *Proxy) hold(conn net.Conn, peer netip.Addr) {
 			select {
 			case <-ticker.C:
 				if isAgent(p.cfg.Source.Current(), peer) {
-					p.start(conn, peer)
+					p.start(conn, peer, serve)
 					return
 				}
 			case <-end.C:
@@ -90,7 +93,7 @@ func (p *Proxy) spawn(f func()) bool {
 	return true
 }
 
-func (p *Proxy) start(conn net.Conn, peer netip.Addr) {
+func (p *Proxy) start(conn net.Conn, peer netip.Addr, serve way) {
 	s := &session{p: p, raw: conn, peer: peer}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
@@ -105,7 +108,7 @@ func (p *Proxy) start(conn net.Conn, peer netip.Addr) {
 		defer p.forget(s)
 		// The grant may have changed between the look at the address and now.
 		if p.watch(s) {
-			s.serve()
+			serve(s)
 		}
 	})
 	p.mu.Unlock()

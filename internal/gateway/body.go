@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -21,11 +22,15 @@ func (ex *exchange) readBody() error {
 	if ex.h.length == 0 {
 		return nil
 	}
-	limits := &ex.s.p.limits
-	if ex.h.length > limits.BodyBytes {
-		return tooLarge()
+	limits, granted := &ex.s.p.limits, ex.s.p.cfg.Source.Current().Grant
+	limit := limits.BodyBytes
+	if granted != nil && granted.Limits.RequestKiB > 0 {
+		limit = min(limit, int64(granted.Limits.RequestKiB)<<10)
 	}
-	if err := ex.reserve(limits.reserve(ex.h)); err != nil {
+	if ex.h.length > limit {
+		return tooLarge(limit, limits.BodyBytes)
+	}
+	if err := ex.reserve(limits.reserve(ex.h, limit)); err != nil {
 		return err
 	}
 	_ = ex.l.conn.SetReadDeadline(time.Now().Add(limits.Body))
@@ -34,7 +39,10 @@ func (ex *exchange) readBody() error {
 			return err
 		}
 	}
-	body, err := readBody(ex.l.reader, ex.h, limits.BodyBytes)
+	body, err := readBody(ex.l.reader, ex.h, limit)
+	if errors.Is(err, errTooLarge) {
+		return tooLarge(limit, limits.BodyBytes)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,9 +69,9 @@ func (ex *exchange) reserve(n int64) error {
 
 // reserve is how much memory a body may need before its size is known: a buffer that grows is there twice for a moment,
 // the second time up to twice as large as what is in it.
-func (l *Limits) reserve(h *head) int64 {
+func (l *Limits) reserve(h *head, limit int64) int64 {
 	if h.length < 0 || h.get("content-encoding") != "" {
-		return min(3*l.BodyBytes, l.MemoryBytes)
+		return min(3*limit, l.MemoryBytes)
 	}
 	return h.length
 }
@@ -85,7 +93,7 @@ var errTooLarge = errors.New("too large")
 // readBody reads and decodes the body that belongs to a head. The buffer is to be given back.
 func readBody(r *bufio.Reader, h *head, limit int64) (*bytes.Buffer, error) {
 	if h.length > limit {
-		return nil, tooLarge()
+		return nil, errTooLarge
 	}
 	raw := buffers.Get().(*bytes.Buffer)
 	var err error
@@ -117,7 +125,7 @@ func bodyError(err error) error {
 	case errors.As(err, &d):
 		return d
 	case errors.Is(err, errTooLarge):
-		return tooLarge()
+		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed(http.StatusBadRequest, "the body ends too early")
 	default:
@@ -125,8 +133,14 @@ func bodyError(err error) error {
 	}
 }
 
-func tooLarge() *Denial {
-	return malformed(http.StatusRequestEntityTooLarge, "the body is larger than what can be judged")
+// tooLarge refuses a body that is larger than limit: the grant's, or the gateway's own where that is what it is.
+func tooLarge(limit, own int64) *Denial {
+	if limit == own {
+		return malformed(http.StatusRequestEntityTooLarge, "the body is larger than what can be judged")
+	}
+	d := malformed(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than the limit of %d KiB", limit>>10))
+	d.Rule = ruleRequestSize
+	return d
 }
 
 // readChunks reads a chunked body. Chunk extensions and trailers are refused: nobody needs them, and readers
@@ -185,7 +199,7 @@ func gunzip(raw *bytes.Buffer, limit int64) (*bytes.Buffer, error) {
 		return nil, malformed(http.StatusBadRequest, "the body is not what gzip writes")
 	case int64(out.Len()) > limit:
 		putBuffer(out)
-		return nil, tooLarge()
+		return nil, errTooLarge
 	}
 	return out, nil
 }

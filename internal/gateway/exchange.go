@@ -37,7 +37,8 @@ type exchange struct {
 	call     *connector.Call
 	snap     *state.Snapshot // that decided
 	verdict  policy.Verdict
-	key      string       // the value of the slot's header
+	key      string       // what is put into the slot
+	leave    func()       // tells the meter that the call is over
 	decided  audit.Record // durable
 
 	cancel   context.CancelFunc // of the request to the provider
@@ -61,7 +62,7 @@ func (ex *exchange) serve(target step) bool {
 	ex.began = ex.s.p.cfg.Clock.Now()
 	ex.unread = ex.h.length != 0
 	defer ex.done()
-	for _, next := range []step{target, ex.readBody, ex.match, ex.findPlaceholder, ex.decide, ex.limit, ex.record} {
+	for _, next := range []step{target, ex.readBody, ex.match, ex.findKeys, ex.decide, ex.limit, ex.record} {
 		if err := next(); err != nil {
 			return ex.refuse(asDenial(err)) && !ex.h.closes
 		}
@@ -75,6 +76,9 @@ func (ex *exchange) serve(target step) bool {
 
 func (ex *exchange) done() {
 	ex.s.leave()
+	if ex.leave != nil {
+		ex.leave()
+	}
 	ex.s.p.memory.Release(ex.reserved)
 	putBuffer(ex.body)
 }
@@ -106,7 +110,7 @@ func (ex *exchange) locate() error {
 		return denied("catalogue", "no connector has a path like this at this host")
 	}
 	ex.connector, ex.site, ex.shape = found.Connector, found.Host, found.Connector.Denial
-	return nil
+	return ex.cutKey()
 }
 
 // absolute takes a request outside a tunnel: its target is a whole URL, and it has the proxy password.
@@ -150,26 +154,12 @@ func (ex *exchange) match() error {
 	var refusal *connector.Refusal
 	switch {
 	case err == nil:
-		return nil
+		return ex.checkUpgrade()
 	case errors.As(err, &refusal) && refusal.Unlisted:
 		return denied("catalogue", refusal.Reason)
 	default:
 		return &Denial{Status: http.StatusBadRequest, Code: codeMalformed, Rule: "catalogue", Reason: err.Error()}
 	}
-}
-
-// findPlaceholder refuses a placeholder that is elsewhere than in the slot: somebody asks an agent to pass its keys on.
-func (ex *exchange) findPlaceholder() error {
-	for _, p := range ex.s.p.fakes {
-		found := strings.Contains(ex.call.Path, string(p)) || strings.Contains(ex.call.Query, string(p)) || bytes.Contains(ex.call.Body, p)
-		for _, f := range ex.h.fields {
-			found = found || (strings.Contains(f.value, string(p)) && passed(ex.connector, f.name))
-		}
-		if found {
-			return denied("placeholder", "the request carries the placeholder of a key where no key belongs")
-		}
-	}
-	return nil
 }
 
 // decide asks the policy, and finds the key.
@@ -192,23 +182,13 @@ func (ex *exchange) decide() error {
 	if key.Empty() || !holds(ex.snap, ex.verdict.Credential, ex.connector.Name) {
 		return denied(ex.verdict.Rule, "the credential is not usable")
 	}
-	if !isHeaderValue(key.Reveal()) {
-		return denied(ex.verdict.Rule, "the credential's key cannot be written into a header: it has a line break or another control character")
+	if !fits(auth, key.Reveal()) {
+		return denied(ex.verdict.Rule, "the credential's key cannot be written where it belongs: it has a line break or another character that may not be there")
 	}
 	ex.key = auth.Render(key.Reveal())
 	j := &judged{call: call, credential: ex.verdict.Credential, slot: name, key: fingerprint(ex.snap, ex.verdict.Credential, name)}
 	if rule, reason := ex.s.enter(j, ex.snap); reason != "" {
 		return closing(denied(rule, reason))
-	}
-	return nil
-}
-
-// limit counts the call, and refuses it if that is more than the grant's limit.
-func (ex *exchange) limit() error {
-	limit, now := ex.snap.Grant.Limits.RequestsPerMinute, ex.s.p.cfg.Clock.Now()
-	wait, ok := ex.s.p.cfg.Meter.Take(limit, now)
-	if !ok {
-		return limited(limit, now, wait)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/clawstaff/clawstaff/internal/gateway/websocket"
 )
 
 // The head of a request is read by a reader of our own: net/http accepts bare line feeds, folded lines, repeated
@@ -30,6 +32,7 @@ type head struct {
 
 	length   int64 // of the body; 0 without one, -1 if it is chunked
 	expects  bool  // the client waits for 100 Continue before it sends the body
+	upgrade  bool  // the client wants to go on with WebSocket
 	closes   bool  // the client wants the connection closed afterwards
 	received int   // bytes of the head
 }
@@ -159,7 +162,7 @@ func slicesHas(fields []field, name string) bool {
 
 // framing finds out how the body is delimited, and refuses every doubt about it.
 func (h *head) framing() error {
-	hasLength, hasEncoding, hasHost := false, false, false
+	var hasLength, hasEncoding, hasHost, hasUpgrade, asksUpgrade bool
 	for _, f := range h.fields {
 		switch f.name {
 		case "host":
@@ -178,8 +181,10 @@ func (h *head) framing() error {
 				return malformed(http.StatusNotImplemented, "the only transfer encoding understood is chunked")
 			}
 			hasEncoding, h.length = true, -1
-		case "upgrade", "http2-settings":
-			return malformed(http.StatusBadRequest, "protocols are not upgraded here")
+		case "upgrade":
+			hasUpgrade, h.upgrade = true, strings.EqualFold(f.value, "websocket")
+		case "http2-settings":
+			return malformed(http.StatusBadRequest, "HTTP/2 is not spoken here")
 		case "trailer":
 			return malformed(http.StatusBadRequest, "trailers are not taken here")
 		case "expect":
@@ -189,18 +194,24 @@ func (h *head) framing() error {
 			h.expects = true
 		case "connection":
 			h.closes = hasToken(f.value, "close")
-			if hasToken(f.value, "upgrade") {
-				return malformed(http.StatusBadRequest, "protocols are not upgraded here")
-			}
+			asksUpgrade = hasToken(f.value, "upgrade")
 		}
 	}
 	switch {
 	case !hasHost:
 		return malformed(http.StatusBadRequest, "the request names no host")
+	case hasUpgrade != asksUpgrade || hasUpgrade && !h.isWebSocket():
+		return malformed(http.StatusBadRequest, "the only other protocol is WebSocket, and is asked for as RFC 6455 says")
 	case hasLength && hasEncoding:
 		return malformed(http.StatusBadRequest, "the request has a content length and a transfer encoding")
 	}
 	return nil
+}
+
+// isWebSocket reports whether the request is the beginning of a WebSocket (RFC 6455, 4.1). It has no body.
+func (h *head) isWebSocket() bool {
+	return h.upgrade && h.method == http.MethodGet && h.length == 0 && websocket.IsKey(h.get("sec-websocket-key")) &&
+		h.get("sec-websocket-version") == websocket.Version
 }
 
 func hasToken(list, token string) bool {

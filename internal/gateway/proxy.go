@@ -64,8 +64,12 @@ type Limits struct {
 	Record      time.Duration // for a record to become durable
 	Denials     int           // recorded in a second, after a first DenialBurst: who asks for more waits
 	DenialBurst int
-	BodyBytes   int64 // of one body, decoded
-	MemoryBytes int64 // of all bodies together
+	BodyBytes   int64         // of one body, decoded
+	MemoryBytes int64         // of all bodies together, and of answers that are looked into
+	AnswerBytes int           // of one answer, or event of a stream, that is looked into
+	Answer      time.Duration // for an answer that is looked into as a whole
+	SocketBytes int           // of one message over WebSocket
+	SocketRate  int           // messages of the agent in a second, over one WebSocket; who sends more waits
 }
 
 // DefaultLimits are the limits of a gateway.
@@ -83,6 +87,10 @@ var DefaultLimits = Limits{
 	DenialBurst: 400,
 	BodyBytes:   5 << 20,
 	MemoryBytes: 24 << 20,
+	AnswerBytes: 5 << 20,
+	Answer:      2 * time.Minute,
+	SocketBytes: 1 << 20,
+	SocketRate:  100,
 }
 
 // Proxy is the agent-side proxy. Serve may be called for several listeners.
@@ -93,7 +101,8 @@ type Proxy struct {
 	upstream *upstream
 	steering *tls.Config // of connections that come without a tunnel
 	memory   *semaphore.Weighted
-	fakes    [][]byte // the placeholders of all keys
+	fakes    fakes // the placeholders of all keys
+	selves   selves
 	known    atomic.Pointer[knownSecrets]
 
 	held      atomic.Int64
@@ -143,15 +152,10 @@ func NewProxy(cfg Config) *Proxy {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	limits := cfg.Limits.orDefault()
-	var fakes [][]byte
-	for _, p := range cfg.Catalogue.Placeholders() {
-		fakes = append(fakes, []byte(p))
-	}
 	p := &Proxy{
 		cfg:       cfg,
 		limits:    limits,
 		leaves:    cfg.Leaves,
-		fakes:     fakes,
 		memory:    semaphore.NewWeighted(limits.MemoryBytes),
 		outcomes:  make(chan struct{}, maxOutcomes),
 		denials:   rate.NewLimiter(rate.Limit(limits.Denials), limits.DenialBurst),
@@ -181,6 +185,10 @@ func (l Limits) orDefault() Limits {
 	orInt(&l.DenialBurst, d.DenialBurst)
 	orInt(&l.BodyBytes, d.BodyBytes)
 	orInt(&l.MemoryBytes, d.MemoryBytes)
+	orInt(&l.AnswerBytes, d.AnswerBytes)
+	orInt(&l.Answer, d.Answer)
+	orInt(&l.SocketBytes, d.SocketBytes)
+	orInt(&l.SocketRate, d.SocketRate)
 	return l
 }
 

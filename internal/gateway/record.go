@@ -105,7 +105,14 @@ func (ex *exchange) asked(hide func(string) string) json.RawMessage {
 	if ex.h.method == "" {
 		return nil
 	}
-	target, _, _ := strings.Cut(hide(ex.h.target), "?")
+	target, _, _ := strings.Cut(ex.h.target, "?")
+	if ex.path != "" {
+		target = ex.path // or there may be a key in it
+	} else if scheme, rest, ok := strings.Cut(target, "://"); ok {
+		host, _, _ := strings.Cut(rest, "/")
+		target = scheme + "://" + host
+	}
+	target = shownPath(target, hide)
 	out, _ := json.Marshal(map[string]string{"method": ex.h.method, "target": target[:min(len(target), maxTarget)]})
 	return out
 }

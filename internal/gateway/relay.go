@@ -25,7 +25,7 @@ var passedAlways = []string{"accept", "user-agent"}
 // passed reports whether a header, in lower case, goes to the provider.
 func passed(c *connector.Connector, name string) bool {
 	return slices.Contains(passedAlways, name) ||
-		slices.ContainsFunc(c.Headers, func(h string) bool { return strings.EqualFold(h, name) })
+		slices.ContainsFunc(c.Headers, func(h string) bool { return strings.EqualFold(h, name) }) && !neverPassed(name)
 }
 
 // send builds the request anew, from what was understood, and sends it. Nothing the agent sent is passed on as it was,
@@ -45,17 +45,12 @@ func (ex *exchange) send() error {
 		header["Content-Type"] = []string{ex.call.ContentType}
 	}
 	header["Accept-Encoding"] = []string{"identity"} // what is compressed cannot be scrubbed
-	header[http.CanonicalHeaderKey(auth.Header)] = []string{ex.key}
-
+	if !auth.Path {
+		header[http.CanonicalHeaderKey(auth.Header)] = []string{ex.key}
+	}
 	ctx, cancel := context.WithCancel(ex.s.ctx)
 	ex.cancel = cancel
-	request := (&http.Request{
-		Method: ex.call.Method,
-		URL:    &url.URL{Scheme: "https", Host: ex.host, Path: ex.call.Path, RawQuery: ex.call.Query},
-		Host:   ex.host,
-		Header: header,
-		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: ex.gotConn}))
+	request := ex.request(ctx, header, auth)
 	body := &payload{data: ex.call.Body}
 	if len(ex.call.Body) > 0 {
 		request.Body, request.ContentLength = body.reader(), int64(len(ex.call.Body))
@@ -87,6 +82,20 @@ func (ex *exchange) send() error {
 		return err
 	}
 	return nil
+}
+
+// request is the request to the provider, still without a body.
+func (ex *exchange) request(ctx context.Context, header http.Header, auth connector.Auth) *http.Request {
+	raw := ex.sentPath(auth)
+	target := &url.URL{Scheme: "https", Host: ex.host, Path: raw, RawQuery: ex.call.Query}
+	if strings.IndexByte(raw, '%') >= 0 {
+		if plain, err := url.PathUnescape(raw); err == nil {
+			target.Path, target.RawPath = plain, raw
+		}
+	}
+	return (&http.Request{
+		Method: ex.call.Method, URL: target, Host: ex.host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: ex.gotConn}))
 }
 
 func (ex *exchange) gotConn(info httptrace.GotConnInfo) {

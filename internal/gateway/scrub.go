@@ -14,7 +14,10 @@ const maxSecret = 4 << 10
 
 // secrets are the values an agent must never see. A found one is overwritten by as many asterisks, so that
 // lengths stay what they were.
-type secrets struct{ values [][]byte }
+type secrets struct {
+	values  [][]byte
+	spelled [][]byte // and as requests may have them, see spellings
+}
 
 // secretsOf collects every key of a snapshot.
 func secretsOf(snap *state.Snapshot) *secrets {
@@ -22,7 +25,9 @@ func secretsOf(snap *state.Snapshot) *secrets {
 	for _, slots := range snap.Keys {
 		for _, key := range slots {
 			if v := key.Reveal(); len(v) >= minSecret {
-				s.values = append(s.values, bytes.Clone(v[:min(len(v), maxSecret)]))
+				v = bytes.Clone(v[:min(len(v), maxSecret)])
+				s.values = append(s.values, v)
+				s.spelled = append(s.spelled, spellings(v)...)
 			}
 		}
 	}

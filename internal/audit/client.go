@@ -52,19 +52,34 @@ func (l *ledgerClient) setRoots(pem []byte) error {
 
 // head asks for the end of the history as the ledger has it.
 func (l *ledgerClient) head(ctx context.Context, claw ClawRef) (Head, error) {
-	path := "/v1/claws/" + url.PathEscape(claw.Namespace) + "/" + url.PathEscape(claw.Name) + "/head?uid=" + url.QueryEscape(claw.UID)
-	answer, err := l.do(ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return Head{}, err
-	}
 	var head Head
-	if err := json.Unmarshal(answer, &head); err != nil {
-		return Head{}, fmt.Errorf("read the head: %w", err)
+	if err := l.ask(ctx, claw, "head", &head); err != nil {
+		return Head{}, err
 	}
 	if (head.Seq == 0) != (head.Hash == "") || (head.Seq > 0 && !isHash([]byte(head.Hash))) {
 		return Head{}, fmt.Errorf("the ledger answered with an impossible head %q", head)
 	}
 	return head, nil
+}
+
+// usage asks what the Claw did lately.
+func (l *ledgerClient) usage(ctx context.Context, claw ClawRef) (Usage, error) {
+	var u Usage
+	err := l.ask(ctx, claw, "usage", &u)
+	return u, err
+}
+
+// ask reads an answer about the Claw's history.
+func (l *ledgerClient) ask(ctx context.Context, claw ClawRef, what string, into any) error {
+	path := "/v1/claws/" + url.PathEscape(claw.Namespace) + "/" + url.PathEscape(claw.Name) + "/" + what + "?uid=" + url.QueryEscape(claw.UID)
+	answer, err := l.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("read the %s: %w", what, err)
+	}
+	return nil
 }
 
 // append sends a batch. Nil means that it is durable.
@@ -95,7 +110,7 @@ func (l *ledgerClient) do(ctx context.Context, method, path string, body []byte)
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, MaxUsage))
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger's answer: %w", err)
 	}

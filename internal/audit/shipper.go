@@ -47,6 +47,8 @@ type ShipperConfig struct {
 	Clock clock.Clock
 	// Queue is how many records may wait; 1024 where 0.
 	Queue int
+	// Restore is told, once and before any record is kept, what the Claw did before. The ledger is not asked where it is nil.
+	Restore func(Usage)
 }
 
 // Shipper is the Log of a gateway, and the only writer of its Claw's history. Records
@@ -57,6 +59,7 @@ type Shipper struct {
 	cfg    ShipperConfig
 	ledger ledgerClient
 	queue  chan *pending
+	began  chan struct{} // closed when the ledger has been asked
 	ended  chan struct{} // closed when Run returns
 	ready  atomic.Bool
 	cause  error // why Run returned; read only after ended
@@ -96,6 +99,7 @@ func NewShipper(cfg ShipperConfig) *Shipper {
 		cfg:    cfg,
 		ledger: ledgerClient{url: cfg.URL, tokenFile: cfg.TokenFile},
 		queue:  make(chan *pending, cfg.Queue),
+		began:  make(chan struct{}),
 		ended:  make(chan struct{}),
 	}
 }
@@ -106,6 +110,10 @@ func (s *Shipper) SetRoots(pem []byte) error { return s.ledger.setRoots(pem) }
 
 // Ready reports whether the ledger has been asked for the head and records are taken.
 func (s *Shipper) Ready() bool { return s.ready.Load() }
+
+// Began is closed when the ledger has been asked for the head, and what the Claw did before has been restored. Until then
+// nothing may be counted, for it would not be held against what was before.
+func (s *Shipper) Began() <-chan struct{} { return s.began }
 
 // Waiting is how many records wait for the ledger, those under way left out.
 func (s *Shipper) Waiting() int { return len(s.queue) }
@@ -162,7 +170,11 @@ func (s *Shipper) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.restore(ctx); err != nil {
+		return err
+	}
 	s.ready.Store(true)
+	close(s.began)
 	chain := NewChain(head)
 	for {
 		batch, err := s.collect(ctx, chain)
@@ -184,6 +196,22 @@ func (s *Shipper) run(ctx context.Context) error {
 		}
 		s.print(batch)
 	}
+}
+
+// restore tells what the Claw did before this gateway was started.
+func (s *Shipper) restore(ctx context.Context) error {
+	if s.cfg.Restore == nil {
+		return nil
+	}
+	var u Usage
+	err := s.insist(ctx, "ask the ledger what the Claw did", func(ctx context.Context) (err error) {
+		u, err = s.ledger.usage(ctx, s.cfg.Claw)
+		return err
+	})
+	if err == nil {
+		s.cfg.Restore(u)
+	}
+	return err
 }
 
 // collect waits for a record, and takes all that wait with it, sealed.

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"time"
@@ -45,16 +44,47 @@ func (t *Tally) Add(r *Record) {
 	t.tokens.Add(key, tokens, DayOf(r.Time))
 }
 
-// AddLine counts the record of a line that ParseLink has accepted. One that cannot be read otherwise counts nothing.
+// AddLine counts the record of a line that ParseLink has accepted. What in it cannot be read counts nothing.
 func (t *Tally) AddLine(line []byte) {
-	// A record in which these bytes are nowhere counts nothing, whatever else it says. Most refusals end here.
-	if !bytes.Contains(line, []byte(`"decision":"allowed"`)) && !bytes.Contains(line, []byte(`"tokens":`)) {
-		return
-	}
+	// Of a whole record only this much is read: there is one for all that any Claw does.
 	var r Record
-	if json.Unmarshal(line, &r) == nil {
-		t.Add(&r)
+	var tokens, resources, connector []byte
+	members(line, func(name, value []byte) bool {
+		switch string(name) {
+		case "time":
+			_ = r.Time.UnmarshalJSON(value)
+		case "phase":
+			r.Phase = oneOf(value, PhaseDecision, PhaseOutcome)
+		case "direction":
+			r.Direction = oneOf(value, Inbound, Outbound)
+		case "kind":
+			r.Kind = oneOf(value, KindMessage, KindTool, KindModel)
+		case "decision":
+			r.Decision = oneOf(value, Allowed)
+		case "connector":
+			connector = value
+		case "resources":
+			resources = value
+		case "tokens":
+			tokens = value
+		}
+		return true
+	})
+	if tokens != nil && json.Unmarshal(tokens, &r.Tokens) == nil {
+		_ = json.Unmarshal(connector, &r.Connector)
+		_ = json.Unmarshal(resources, &r.Resources)
 	}
+	t.Add(&r)
+}
+
+// oneOf is the word that a JSON string is; empty if none of these.
+func oneOf[T ~string](value []byte, words ...T) T {
+	for _, w := range words {
+		if len(value) == len(w)+2 && string(value[1:len(w)+1]) == string(w) {
+			return w
+		}
+	}
+	return ""
 }
 
 // request counts n of them.

@@ -142,7 +142,9 @@ func TestTallyOfLines(t *testing.T) {
 	if got := records.Usage(); len(got.Requests) != 20 || got.Tokens["openai/a\u2028<\""] != 180 {
 		t.Errorf("%+v", got)
 	}
-	for _, line := range []string{`"decision":"allowed"`, `{"decision":"allowed","phase":7}`, `{"tokens":"many"}`, `{"tokens":1e99,"kind":"model"}`, "", "\x00"} {
+	for _, line := range []string{`"decision":"allowed"`, `{"time":"2026-03-29T12:00:00Z","phase":"outcome","direction":"outbound","kind":"model","tokens":"5"}`,
+		`{"time":"2026-03-29T12:00:00Z","phase":"decision","direction":"outbound","kind":"tool","decision":"denied","reason":"","decision":"x"}`,
+		`{"time":"2026-03-29T12:00:00Z","phase":"decision","direction":"outbound","kind":"tool","reason":"\\"},{"decision":"allowed"}`, `{"a`, `{"a":`, `{"a":"\`, `{"`, `{"decision":"allowed","phase":7}`, `{"tokens":"many"}`, `{"tokens":1e99,"kind":"model"}`, "", "\x00"} {
 		var none audit.Tally
 		none.AddLine([]byte(line))
 		if u := none.Usage(); len(u.Requests)+len(u.Tokens) > 0 {
@@ -193,4 +195,30 @@ func TestTallyIsBounded(t *testing.T) {
 	if err != nil || len(u.Requests) > 601 || len(u.Tokens) > 257 || len(text) > audit.MaxUsage {
 		t.Errorf("%d slices, %d models, %d bytes: %v", len(u.Requests), len(u.Tokens), len(text), err)
 	}
+}
+
+// FuzzTallyLine: of whatever is JSON without white space, as much counts as of the record that encoding/json reads.
+func FuzzTallyLine(f *testing.F) {
+	for _, r := range []*audit.Record{allowed(noon), took(noon, "a\"\\", 5), {Time: noon, Parameters: json.RawMessage(`{"a":[1,{"decision":"allowed"}],"b":"]}\\\""}`), Decision: audit.Allowed, Kind: audit.KindTool, Phase: audit.PhaseDecision, Direction: audit.Inbound}} {
+		text, _ := json.Marshal(r)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got, want audit.Tally
+		got.AddLine(data) // does not panic
+		var r audit.Record
+		if json.Unmarshal(data, &r) != nil {
+			return
+		}
+		line, err := json.Marshal(r)
+		if err != nil {
+			return
+		}
+		got = audit.Tally{}
+		got.AddLine(line)
+		want.Add(&r)
+		if diff := cmp.Diff(want.Usage(), got.Usage(), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: %s", line, diff)
+		}
+	})
 }

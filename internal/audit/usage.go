@@ -27,13 +27,11 @@ type Requests struct {
 // Counts says what a record adds to what limits are about: whether it is one more call or message, and how many
 // tokens the model of that key took. The gateway counts the same before it records.
 func Counts(r *Record) (request bool, key string, tokens int64) {
-	switch r.Kind {
-	case KindMessage, KindTool, KindModel:
-	default:
+	if r.Kind != KindMessage && r.Kind != KindTool && r.Kind != KindModel || r.Direction != Inbound && r.Direction != Outbound {
 		return false, "", 0
 	}
 	// A decision precedes its effect. What was dropped or denied had none, and an outcome is of what was counted.
-	request = r.Phase == PhaseDecision && r.Decision == Allowed && r.Direction != Internal
+	request = r.Phase == PhaseDecision && r.Decision == Allowed
 	if r.Phase == PhaseOutcome && r.Kind == KindModel && r.Tokens > 0 {
 		key, tokens = TokenKeyOf(r), r.Tokens
 	}

@@ -13,6 +13,8 @@ import (
 type disk interface {
 	// openFile opens a segment for reading and appending; it is created if create is set.
 	openFile(name string, create bool) (file, error)
+	// writeFile makes a file with this content, whole or not at all, in place of any that is there.
+	writeFile(name string, data []byte) error
 	// readDir lists the names in a directory; none if there is no such directory.
 	readDir(dir string) ([]string, error)
 	// makeDir makes a directory and those above it, durably.
@@ -39,6 +41,19 @@ func (realDisk) openFile(name string, create bool) (file, error) {
 		flags |= os.O_CREATE | os.O_EXCL
 	}
 	return os.OpenFile(name, flags, 0o600)
+}
+
+func (realDisk) writeFile(name string, data []byte) (err error) {
+	draft := name + ".new"
+	f, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(draft, name)
 }
 
 func (realDisk) readDir(dir string) ([]string, error) {

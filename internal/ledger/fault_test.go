@@ -52,6 +52,13 @@ func (d *faultyDisk) openFile(name string, create bool) (file, error) {
 	return &faultyFile{file: f, disk: d, name: name}, nil
 }
 
+func (d *faultyDisk) writeFile(name string, data []byte) error {
+	if err := d.check("writeFile"); err != nil {
+		return err
+	}
+	return d.realDisk.writeFile(name, data)
+}
+
 func (d *faultyDisk) syncDir(dir string) error {
 	if err := d.check("syncDir"); err != nil {
 		return err
@@ -117,7 +124,7 @@ func (f *faultyFile) Truncate(size int64) error {
 }
 
 func TestAFailingDiskIsNotAcknowledged(t *testing.T) {
-	for _, operation := range []string{"write", "sync", "open", "syncDir", "truncate"} {
+	for _, operation := range []string{"write", "sync", "open", "syncDir", "truncate", "writeFile"} {
 		for _, segmentSize := range []int64{1, defaultSegmentSize} {
 			t.Run(fmt.Sprintf("%s, segments of %d", operation, segmentSize), func(t *testing.T) {
 				d := &faultyDisk{synced: map[string]int64{}}
@@ -134,7 +141,7 @@ func TestAFailingDiskIsNotAcknowledged(t *testing.T) {
 					return nil
 				})
 				err := s.append(batchOf(t, lines[2:4]))
-				used := operation != "open" && operation != "syncDir" || segmentSize == 1
+				used := operation != "open" && operation != "syncDir" && operation != "writeFile" || segmentSize == 1
 				if used != errors.Is(err, errUnavailable) {
 					t.Fatalf("got %v", err)
 				}

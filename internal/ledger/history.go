@@ -36,23 +36,26 @@ type history struct {
 
 	// The rest belongs to whoever leads.
 	opened  bool
-	segment file       // the last one; nil before the first record
-	name    string     // of the segment
-	size    int64      // of the segment, durable
-	head    audit.Head // durable
+	segment file         // the last one; nil before the first record
+	name    string       // of the segment
+	size    int64        // of the segment, durable
+	head    audit.Head   // durable
+	tally   *audit.Tally // of the records up to head
 }
 
-// write is a batch that waits, or a question for the head where batch is nil.
+// write is a batch that waits, or a question where batch is nil.
 type write struct {
-	batch *batch
-	head  audit.Head
-	err   error
-	done  chan struct{}
+	batch     *batch
+	wantUsage bool
+	head      audit.Head
+	usage     audit.Usage
+	err       error
+	done      chan struct{}
 }
 
 // do answers a write. Whoever comes while the disk is busy waits, and the next sync is for
 // all of them.
-func (h *history) do(w *write) (audit.Head, error) {
+func (h *history) do(w *write) {
 	w.done = make(chan struct{})
 	h.mu.Lock()
 	h.waiting = append(h.waiting, w)
@@ -62,7 +65,6 @@ func (h *history) do(w *write) (audit.Head, error) {
 	}
 	h.mu.Unlock()
 	<-w.done
-	return w.head, w.err
 }
 
 // lead commits group after group until nobody waits.
@@ -115,6 +117,9 @@ func (h *history) commit(group []*write) {
 	}
 	for _, w := range group {
 		w.head = h.head
+		if w.wantUsage {
+			w.usage = h.tally.Usage()
+		}
 		if w.err == nil && w.batch != nil {
 			w.err = err
 		}
@@ -171,6 +176,9 @@ func (h *history) append(head audit.Head, seq uint64, lines [][]byte) (err error
 	}
 	h.size += int64(len(data))
 	h.head = head
+	for _, line := range lines {
+		h.tally.AddLine(line)
+	}
 	return nil
 }
 
@@ -180,6 +188,9 @@ func (h *history) rotate(seq uint64) error {
 		return err
 	}
 	name := segmentName(seq)
+	if err := h.writeCheckpoint(name); err != nil {
+		return err
+	}
 	next, err := h.disk.openFile(filepath.Join(h.dir, name), true)
 	if err != nil {
 		return err
@@ -210,5 +221,5 @@ func (h *history) shut() {
 	if h.segment != nil {
 		_ = h.segment.Close()
 	}
-	h.segment, h.opened = nil, false
+	h.segment, h.opened, h.tally = nil, false, nil
 }

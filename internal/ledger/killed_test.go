@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/clawstaff/clawstaff/internal/audit"
 )
 
@@ -75,7 +77,7 @@ func TestKilledLedgerLosesNothing(t *testing.T) {
 	for range 16 {
 		writers.Go(func() {
 			for ctx.Err() == nil {
-				r, err := shipper.Append(ctx, audit.Record{Operation: "x"})
+				r, err := shipper.Append(ctx, took(5))
 				if err != nil {
 					continue
 				}
@@ -117,6 +119,10 @@ func TestKilledLedgerLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		hashes[link.Seq] = link.Hash
+	}
+	counted, err := store.Usage(triage)
+	if diff := cmp.Diff(tallied(kept(t, store.dir, triage)), counted); err != nil || diff != "" {
+		t.Errorf("what was done is not what the records say: %v %s", err, diff)
 	}
 	acknowledged.Range(func(seq, hash any) bool {
 		if hashes[seq.(uint64)] != hash {

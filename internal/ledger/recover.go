@@ -29,7 +29,7 @@ func (h *history) open() (err error) {
 	if err != nil {
 		return err
 	}
-	head := audit.Head{}
+	head, tally := audit.Head{}, &audit.Tally{}
 	for i, name := range slices.Backward(names) {
 		keep := int64(-1)
 		if name == h.name { // a write failed while we ran: we know what is durable
@@ -37,7 +37,10 @@ func (h *history) open() (err error) {
 		} else if h.name != "" && name > h.name {
 			keep = 0 // begun for the write that failed
 		}
-		segment, found, size, err := h.recover(name, keep)
+		if tally, err = h.tallyBefore(names[:i+1]); err != nil {
+			return err
+		}
+		segment, found, size, err := h.recover(name, keep, tally)
 		if err != nil {
 			return fmt.Errorf("segment %s: %w", filepath.Join(h.dir, name), err)
 		}
@@ -55,7 +58,7 @@ func (h *history) open() (err error) {
 			return err
 		}
 	}
-	h.head, h.opened = head, true
+	h.head, h.tally, h.opened = head, tally, true
 	return nil
 }
 
@@ -72,8 +75,8 @@ func (h *history) syncPath() error {
 }
 
 // recover opens a segment, cuts it to keep bytes (or, if negative, to its whole lines), checks
-// it, and returns the head it ends with; the zero Head if it is empty.
-func (h *history) recover(name string, keep int64) (segment file, head audit.Head, size int64, err error) {
+// and counts it, and returns the head it ends with; the zero Head if it is empty.
+func (h *history) recover(name string, keep int64, tally *audit.Tally) (segment file, head audit.Head, size int64, err error) {
 	opened, err := h.disk.openFile(filepath.Join(h.dir, name), false)
 	if err != nil {
 		return nil, head, 0, err
@@ -83,7 +86,7 @@ func (h *history) recover(name string, keep int64) (segment file, head audit.Hea
 			_ = opened.Close()
 		}
 	}()
-	head, whole, total, err := h.scan(opened, firstSeq(name), keep)
+	head, whole, total, err := h.scan(opened, firstSeq(name), keep, tally)
 	if err != nil {
 		return nil, head, 0, fmt.Errorf("%w; see 'ledger verify'", err)
 	}
@@ -99,10 +102,10 @@ func (h *history) recover(name string, keep int64) (segment file, head audit.Hea
 	return opened, head, whole, opened.Sync()
 }
 
-// scan checks the lines of a segment that begins with record first, at most keep bytes of them
-// where it is not negative. It returns the head, how many bytes are whole lines, and how many
+// scan checks and counts the lines of a segment that begins with record first, at most keep bytes of
+// them where it is not negative. It returns the head, how many bytes are whole lines, and how many
 // there are.
-func (h *history) scan(segment io.Reader, first uint64, keep int64) (head audit.Head, whole, total int64, err error) {
+func (h *history) scan(segment io.Reader, first uint64, keep int64, tally *audit.Tally) (head audit.Head, whole, total int64, err error) {
 	lines := bufio.NewReaderSize(segment, audit.MaxLine+1)
 	v := audit.Verifier{Claw: &h.claw}
 	for {
@@ -139,6 +142,7 @@ func (h *history) scan(segment io.Reader, first uint64, keep int64) (head audit.
 		if err := v.Follow(link); err != nil {
 			return head, whole, total, err
 		}
+		tally.AddLine(line)
 		whole = total
 	}
 }

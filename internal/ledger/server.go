@@ -50,7 +50,8 @@ type Server struct {
 func NewServer(store *Store, who Authenticator) *Server {
 	s := &Server{store: store, who: who, bodies: semaphore.NewWeighted(maxBodies), mux: http.NewServeMux(), served: map[string]int{}}
 	s.mux.HandleFunc("POST /v1/logs", s.appendRecords)
-	s.mux.HandleFunc("GET /v1/claws/{namespace}/{name}/head", s.getHead)
+	s.mux.HandleFunc("GET /v1/claws/{namespace}/{name}/head", s.answer(func(claw audit.ClawRef) (any, error) { return store.Head(claw) }))
+	s.mux.HandleFunc("GET /v1/claws/{namespace}/{name}/usage", s.answer(func(claw audit.ClawRef) (any, error) { return store.Usage(claw) }))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	return s
 }
@@ -115,31 +116,33 @@ func (s *Server) appendRecords(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// getHead tells a gateway where its Claw's history ends.
-func (s *Server) getHead(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	namespace, claw, err := s.caller(ctx, r)
-	if err == nil {
-		err = s.enter(namespace+"/"+claw, maxOfOne)
+// answer tells a gateway something about its own Claw's history: where it ends, or what was done lately.
+func (s *Server) answer(about func(audit.ClawRef) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		namespace, claw, err := s.caller(ctx, r)
+		if err == nil {
+			err = s.enter(namespace+"/"+claw, maxOfOne)
+		}
+		if err != nil {
+			refuse(w, r, err)
+			return
+		}
+		defer s.leave(namespace + "/" + claw)
+		asked := audit.ClawRef{Namespace: r.PathValue("namespace"), Name: r.PathValue("name"), UID: r.URL.Query().Get("uid")}
+		if asked.Namespace != namespace || asked.Name != claw {
+			refuse(w, r, &notYours{caller: namespace + "/" + claw, asked: asked.Namespace + "/" + asked.Name})
+			return
+		}
+		answer, err := about(asked)
+		if err != nil {
+			refuse(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer)
 	}
-	if err != nil {
-		refuse(w, r, err)
-		return
-	}
-	defer s.leave(namespace + "/" + claw)
-	asked := audit.ClawRef{Namespace: r.PathValue("namespace"), Name: r.PathValue("name"), UID: r.URL.Query().Get("uid")}
-	if asked.Namespace != namespace || asked.Name != claw {
-		refuse(w, r, &notYours{caller: namespace + "/" + claw, asked: asked.Namespace + "/" + asked.Name})
-		return
-	}
-	head, err := s.store.Head(asked)
-	if err != nil {
-		refuse(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(head)
 }
 
 // caller is the Claw whose gateway is asking.

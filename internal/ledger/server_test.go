@@ -77,6 +77,7 @@ func TestServer(t *testing.T) {
 	}
 	const pb, js = "application/x-protobuf", "application/json"
 	headOf := "/v1/claws/acme/triage/head?uid=" + triage.UID
+	usageOf := "/v1/claws/acme/triage/usage?uid=" + triage.UID
 	steps := []struct {
 		name         string
 		method, path string
@@ -95,6 +96,12 @@ func TestServer(t *testing.T) {
 		{name: "head without a UID", method: "GET", path: "/v1/claws/acme/triage/head", token: "good", status: 400},
 		{name: "head of a path", method: "GET", path: "/v1/claws/acme/triage/head?uid=../../x", token: "good", status: 400},
 		{name: "head, no token", method: "GET", path: headOf, status: 401},
+		{name: "usage of nothing", method: "GET", path: usageOf, token: "good", status: 200, answer: "{}"},
+		{name: "usage of another", method: "GET", path: "/v1/claws/acme/other/usage?uid=u", token: "good", status: 403, answer: "acme/triage has no part in the history of acme/other"},
+		{name: "usage of another namespace", method: "GET", path: "/v1/claws/other/triage/usage?uid=u", token: "good", status: 403},
+		{name: "usage without a UID", method: "GET", path: "/v1/claws/acme/triage/usage", token: "good", status: 400},
+		{name: "usage, no token", method: "GET", path: usageOf, status: 401},
+		{name: "usage, nobody to ask about the token", method: "GET", path: usageOf, token: "unsure", status: 503},
 		{name: "two records", method: "POST", path: "/v1/logs", token: "good", header: map[string]string{"Content-Type": pb}, body: protobuf(t, export(t, lines[:2]...)), status: 200},
 		{name: "again", method: "POST", path: "/v1/logs", token: "good", header: map[string]string{"Content-Type": pb}, body: protobuf(t, export(t, lines[:2]...)), status: 200},
 		{name: "a third, as JSON", method: "POST", path: "/v1/logs", token: "good", header: map[string]string{"Content-Type": js}, body: asJSON, status: 200, answer: "{}"},

@@ -72,22 +72,34 @@ func (s *Store) Head(claw audit.ClawRef) (audit.Head, error) {
 	if err := checkClaw(claw); err != nil {
 		return audit.Head{}, err
 	}
-	return s.do(claw, &write{})
+	w := &write{}
+	err := s.do(claw, w)
+	return w.head, err
+}
+
+// Usage is what a Claw did lately, by its records.
+func (s *Store) Usage(claw audit.ClawRef) (audit.Usage, error) {
+	if err := checkClaw(claw); err != nil {
+		return audit.Usage{}, err
+	}
+	w := &write{wantUsage: true}
+	err := s.do(claw, w)
+	return w.usage, err
 }
 
 // append returns when the batch is durable.
 func (s *Store) append(b *batch) error {
-	_, err := s.do(b.claw, &write{batch: b})
-	return err
+	return s.do(b.claw, &write{batch: b})
 }
 
-func (s *Store) do(claw audit.ClawRef, w *write) (audit.Head, error) {
+func (s *Store) do(claw audit.ClawRef, w *write) error {
 	h, err := s.acquire(claw)
 	if err != nil {
-		return audit.Head{}, err
+		return err
 	}
 	defer s.release(h)
-	return h.do(w)
+	h.do(w)
+	return w.err
 }
 
 func (s *Store) acquire(claw audit.ClawRef) (*openHistory, error) {

@@ -27,6 +27,8 @@ func (h *Handler) hear(ctx context.Context, snap *state.Snapshot, credential, re
 	verdict := judge(snap, credential, e, now)
 	record := decisionOf(snap, credential, retry, e, body, verdict)
 	if e.challenge != "" {
+		// Nobody's message: it is not counted as one.
+		record.Kind = audit.KindControl
 		record.Decision, record.Rule, record.Reason = audit.Allowed, "request", "Slack checks that this address is ours"
 		_, err := h.append(ctx, record)
 		return e.challenge, err

@@ -316,6 +316,8 @@ func TestAnswersAChallengeThatIsSigned(t *testing.T) {
 	}
 	if got := r.last(); got.Operation != "url_verification" || got.Decision != audit.Allowed {
 		t.Errorf("recorded %+v", got)
+	} else if counted, _, _ := audit.Counts(&got); counted {
+		t.Error("it counts as a message")
 	}
 	r.log.Fail(errors.New("no ledger"))
 	r.send(object{"type": "url_verification", "challenge": "abc"}, 503)

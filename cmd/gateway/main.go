@@ -78,7 +78,11 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 	if err != nil {
 		return err
 	}
-	shipper := audit.NewShipper(audit.ShipperConfig{Claw: o.claw, URL: o.ledgerURL, TokenFile: o.ledgerTokenFile, Stdout: os.Stdout})
+	usage := &meter.Meter{} // one limit is about calls and messages together
+	shipper := audit.NewShipper(audit.ShipperConfig{
+		Claw: o.claw, URL: o.ledgerURL, TokenFile: o.ledgerTokenFile, Stdout: os.Stdout,
+		Restore: func(u audit.Usage) { usage.Restore(u, time.Now()) },
+	})
 	watcher, err := kube.New(kube.Config{
 		REST: api, Claw: o.claw, PodName: o.podName, PodUID: o.podUID, Log: shipper,
 		LedgerCA: func(pem []byte) {
@@ -91,7 +95,6 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 		return err
 	}
 	leaves := gateway.NewLeaves(nil)
-	usage := &meter.Meter{} // one limit is about calls and messages together
 	proxy := gateway.NewProxy(gateway.Config{
 		Source: watcher, Log: shipper, Catalogue: catalogue, Overrides: o.overrides, Leaves: leaves, Logger: logger, Meter: usage,
 	})
@@ -112,8 +115,8 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 		defer close(delivered)
 		return messages.Run(delivering)
 	})
-	serve(group, ls.proxy, proxy.Serve)
-	serve(group, ls.inbound, server.serve)
+	serve(group, ls.proxy, after(base, shipper.Began(), proxy.Serve))
+	serve(group, ls.inbound, after(base, shipper.Began(), server.serve))
 	serve(group, ls.health, health.Serve)
 	logger.Info("the gateway serves", "claw", o.claw.Namespace+"/"+o.claw.Name, "proxy", ls.proxy.Addr().String(), "inbound", ls.inbound.Addr().String())
 	select {
@@ -140,6 +143,18 @@ func serve(group *errgroup.Group, l net.Listener, serve func(net.Listener) error
 		}
 		return nil
 	})
+}
+
+// after has a server wait: nothing may be counted before it is known what was before this gateway.
+func after(ctx context.Context, began <-chan struct{}, serve func(net.Listener) error) func(net.Listener) error {
+	return func(l net.Listener) error {
+		select {
+		case <-began:
+			return serve(l)
+		case <-ctx.Done():
+			return l.Close()
+		}
+	}
 }
 
 type readiness interface{ Ready() bool }

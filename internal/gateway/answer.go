@@ -3,9 +3,7 @@ package gateway
 import (
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -14,8 +12,16 @@ import (
 var dropped = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authentication-Info": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Content-Encoding": true,
-	"Set-Cookie": true, "Alt-Svc": true, "Refresh": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
-	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Content-Location": true, recordHeader: true,
+	"Set-Cookie": true, "Set-Cookie2": true, "Alt-Svc": true, "Alt-Used": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
+	"Public-Key-Pins": true, "Expect-Ct": true, "Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Sourcemap": true,
+	"X-Sourcemap": true, "Speculation-Rules": true, "Service-Worker-Allowed": true, "Proxy-Status": true, recordHeader: true,
+}
+
+// described are headers that say something about the body as the provider sent it. Of one that was looked into they are
+// not true any more, and would tell what was taken out.
+var described = map[string]bool{
+	"Etag": true, "Last-Modified": true, "Content-Md5": true, "Digest": true, "Content-Digest": true, "Repr-Digest": true, "Want-Digest": true,
+	"Accept-Ranges": true, "Content-Range": true,
 }
 
 const recordHeader = "Claw-Record"
@@ -29,14 +35,11 @@ func (ex *exchange) answerHead(secrets *secrets, chunked, bodiless bool) []byte 
 	out = append(out, http.StatusText(ex.status)...)
 	out = append(out, "\r\n"...)
 	for name, values := range ex.answer.Header {
-		if dropped[name] {
+		if dropped[name] || ex.filtered && described[name] {
 			continue
 		}
 		for _, v := range values {
-			if name == "Location" && !ex.sameHost(v) {
-				continue
-			}
-			if !isHeaderValue([]byte(v)) {
+			if !isHeaderValue([]byte(v)) || !ex.mayLead(name, v) {
 				continue
 			}
 			out = appendField(out, name, secrets.scrubText(v))
@@ -60,18 +63,6 @@ func appendField(out []byte, name, value string) []byte {
 	out = append(out, ": "...)
 	out = append(out, value...)
 	return append(out, "\r\n"...)
-}
-
-// sameHost reports whether a location is on the host that was asked.
-func (ex *exchange) sameHost(location string) bool {
-	u, err := url.Parse(location)
-	if err != nil || u.Opaque != "" || u.User != nil {
-		return false
-	}
-	if u.Host == "" {
-		return u.Scheme == ""
-	}
-	return u.Scheme == "https" && (strings.EqualFold(u.Host, ex.host) || strings.EqualFold(u.Host, ex.host+":443"))
 }
 
 // tell answers with a denial. It reports whether the connection can be used further.

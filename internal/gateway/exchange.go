@@ -50,7 +50,9 @@ type exchange struct {
 	status   int
 	received int64
 	digest   hash.Hash
-	started  bool // the answer's head has been written to the agent
+	started  bool     // the answer's head has been written to the agent
+	filtered bool     // the answer is not passed on as it came
+	removed  []string // headers of the answer that lead to where the grant leads nobody
 	result   string
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,6 +129,15 @@ func kindOf(a policy.Authority) audit.Kind {
 	}
 }
 
+// ended says how the call ended, and what of the answer was not passed on.
+func (ex *exchange) ended() string {
+	out := ex.result
+	if len(ex.removed) > 0 {
+		out += "; the answer led to where the grant leads nobody, in " + strings.Join(slices.Sorted(slices.Values(ex.removed)), ", ")
+	}
+	return out
+}
+
 // outcome records what became of a call that was allowed.
 func (ex *exchange) outcome() {
 	d := ex.decided
@@ -135,7 +145,7 @@ func (ex *exchange) outcome() {
 		Claw: d.Claw, Grant: d.Grant, Phase: audit.PhaseOutcome, Direction: d.Direction, Kind: d.Kind,
 		Connector: d.Connector, Operation: d.Operation, Action: d.Action, Resources: d.Resources,
 		Decision: d.Decision, Rule: d.Rule, Credential: d.Credential,
-		Reason:      ex.result,
+		Reason:      ex.ended(),
 		Upstream:    &audit.Upstream{Host: ex.host, Address: ex.address(), Status: ex.status},
 		BytesIn:     ex.received,
 		BytesOut:    d.BytesOut,

@@ -3,17 +3,13 @@ package gateway
 import (
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/clawstaff/clawstaff/internal/connector"
@@ -28,10 +24,8 @@ func passed(c *connector.Connector, name string) bool {
 		slices.ContainsFunc(c.Headers, func(h string) bool { return strings.EqualFold(h, name) }) && !neverPassed(name)
 }
 
-// send builds the request anew, from what was understood, and sends it. Nothing the agent sent is passed on as it was,
-// and the slot holds the key whatever was in it before.
-func (ex *exchange) send() error {
-	_, auth := ex.connector.AuthAt(ex.site)
+// header is what the provider gets: what may be passed on, and the key in its slot, whatever was there before.
+func (ex *exchange) header(auth connector.Auth) http.Header {
 	header := make(http.Header, 8)
 	for _, f := range ex.h.fields {
 		if passed(ex.connector, f.name) {
@@ -48,9 +42,15 @@ func (ex *exchange) send() error {
 	if !auth.Path {
 		header[http.CanonicalHeaderKey(auth.Header)] = []string{ex.key}
 	}
+	return header
+}
+
+// send builds the request anew, from what was understood, and sends it. Nothing the agent sent is passed on as it was.
+func (ex *exchange) send() error {
+	_, auth := ex.connector.AuthAt(ex.site)
 	ctx, cancel := context.WithCancel(ex.s.ctx)
 	ex.cancel = cancel
-	request := ex.request(ctx, header, auth)
+	request := ex.request(ctx, ex.header(auth), auth)
 	body := &payload{data: ex.call.Body}
 	if len(ex.call.Body) > 0 {
 		request.Body, request.ContentLength = body.reader(), int64(len(ex.call.Body))
@@ -156,130 +156,4 @@ func (g *gunzipping) Read(b []byte) (int, error) {
 		g.z = z
 	}
 	return g.z.Read(b)
-}
-
-const (
-	relayBuffer = 32 << 10
-	chunkRoom   = 10 // for the size before a chunk, in hexadecimal
-)
-
-var relayBuffers = sync.Pool{New: func() any { b := make([]byte, chunkRoom+relayBuffer+2); return &b }}
-
-// relay passes the answer on as it comes, without secrets. It reports whether the connection can be used further.
-func (ex *exchange) relay() bool {
-	defer ex.cancel()
-	defer ex.silence.Stop()
-	defer ex.answer.Body.Close()
-	ex.digest = sha256.New()
-	secrets := ex.s.p.secretsOf(ex.snap)
-	length := ex.answer.ContentLength
-	bodiless := ex.h.method == http.MethodHead || ex.status == http.StatusNoContent || ex.status == http.StatusNotModified
-	chunked := length < 0 && !bodiless
-	head := ex.answerHead(secrets, chunked, bodiless)
-	ex.started = true
-	if bodiless {
-		err := ex.write(head)
-		ex.result = ex.ending(err)
-		return err == nil
-	}
-	// A short answer whose length is known goes out in one piece; one that streams begins at once.
-	if chunked {
-		if ex.write(head) != nil {
-			return false
-		}
-		head = nil
-	}
-	err := ex.copyBody(secrets, head, chunked)
-	ex.result = ex.ending(err)
-	return err == nil
-}
-
-// copyBody reads, scrubs and writes piece by piece. What may be the beginning of a secret waits for what follows it.
-func (ex *exchange) copyBody(secrets *secrets, head []byte, chunked bool) error {
-	pooled := relayBuffers.Get().(*[]byte)
-	defer relayBuffers.Put(pooled)
-	buf := (*pooled)[chunkRoom : chunkRoom+relayBuffer]
-	held := 0
-	for {
-		ex.silence.Reset(ex.s.p.limits.Upstream)
-		n, err := ex.answer.Body.Read(buf[held:])
-		data := buf[:held+n]
-		held = secrets.scrub(data)
-		if err != nil {
-			if held >= minSecret {
-				mask(data[len(data)-held:]) // most of a secret is one too
-			}
-			held = 0
-		}
-		if out := data[:len(data)-held]; len(out) > 0 || head != nil {
-			if err := ex.emit(*pooled, head, out, chunked); err != nil {
-				return err
-			}
-			head = nil
-			copy(buf, data[len(out):])
-		}
-		if errors.Is(err, io.EOF) {
-			return ex.finish(chunked)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// emit writes one piece. buf is the whole buffer out lies in, with room for a chunk's size before it.
-func (ex *exchange) emit(buf, head, out []byte, chunked bool) error {
-	ex.received += int64(len(out))
-	ex.digest.Write(out)
-	if !chunked {
-		if head == nil {
-			return ex.write(out)
-		}
-		head = append(head, out...)
-		return ex.write(head)
-	}
-	size := strconv.AppendInt(make([]byte, 0, chunkRoom), int64(len(out)), 16)
-	size = append(size, '\r', '\n')
-	start := chunkRoom - len(size)
-	end := chunkRoom + len(out)
-	copy(buf[start:], size)
-	a, b := buf[end], buf[end+1] // these may be held bytes
-	buf[end], buf[end+1] = '\r', '\n'
-	err := ex.write(buf[start : end+2])
-	buf[end], buf[end+1] = a, b
-	return err
-}
-
-func (ex *exchange) finish(chunked bool) error {
-	if chunked {
-		return ex.write([]byte("0\r\n\r\n"))
-	}
-	return nil
-}
-
-var errAgent = errors.New("the agent does not take the answer")
-
-func (ex *exchange) write(b []byte) error {
-	_ = ex.l.conn.SetWriteDeadline(time.Now().Add(ex.s.p.limits.Write))
-	if _, err := ex.l.conn.Write(b); err != nil {
-		return errAgent
-	}
-	return nil
-}
-
-// ending says how the answer ended.
-func (ex *exchange) ending(err error) string {
-	var timeout net.Error
-	switch _, reason := ex.s.wasCut(); {
-	case err == nil:
-		return "completed"
-	case reason != "":
-		return "cut: " + reason
-	case ex.peerGone.Load() || errors.Is(err, errAgent):
-		return "the agent hung up"
-	case ex.idle.Load() || errors.As(err, &timeout) && timeout.Timeout():
-		return "the provider was silent for too long"
-	default:
-		return "the provider's answer broke off"
-	}
 }

@@ -6,7 +6,7 @@ package connector
 
 import (
 	"encoding/base64"
-	"regexp"
+	"encoding/json"
 	"strings"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -39,13 +39,11 @@ type Connector struct {
 	Tools []Tool `json:"tools,omitempty"`
 	// Self is how the service is asked who the key belongs to, for connectors whose answers are filtered by author.
 	Self *Self `json:"self,omitempty"`
-	// Operations that exist. There are no others.
+	// Operations that exist. There are no others. Only a connector's file has them here: whoever asks a connector for
+	// them uses List, since they are not read before they are needed.
 	Operations []Operation `json:"operations,omitempty"`
 
-	shapes    map[string]*regexp.Regexp
-	paths     map[string][]*Operation // those whose path has no parameter
-	templates []*Operation            // the others
-	guarded   map[string]bool         // names of parameters that mean something to us, see params.go
+	book *book
 }
 
 // Host is one place where a service is.
@@ -55,7 +53,7 @@ type Host struct {
 	// Name of the host, in lower case.
 	Name string `json:"host"`
 	// Base is what the path of all requests begins with: /calendar/v3. No two connectors share a host and a base,
-	// and none has a base within another's.
+	// and none has a base within another's. One connector may have bases within each other: the longest counts.
 	Base string `json:"base,omitempty"`
 	// Auth is how a key is put into requests to this host, where that is not as the slot says.
 	Auth *Auth `json:"auth,omitempty"`
@@ -65,7 +63,7 @@ type Host struct {
 
 // ResourceType is what all resources of a type have in common.
 type ResourceType struct {
-	// Shape of an id: a regular expression for the whole of it.
+	// Shape of an id: a regular expression for the whole of it, in lower case where IgnoreCase is set.
 	Shape string `json:"shape"`
 	// IgnoreCase is set where the service does: ids are then judged in lower case, and so are a grant's patterns.
 	IgnoreCase bool `json:"ignoreCase,omitempty"`
@@ -192,27 +190,34 @@ type Operation struct {
 	// When gives query parameters the value they must have for a request to be this operation: service of
 	// git-upload-pack. What is not so is another operation, or none.
 	When map[string]string `json:"when,omitempty"`
-	// Query parameters that may be given, besides those resources are read from.
+	// Query parameters that may be given, besides those resources are read from. Those nothing else is said of may be
+	// given several times, which NAME[] says as well.
 	Query []string `json:"query,omitempty"`
 	// Bodies it can come with. An empty body needs none of them.
 	Bodies []BodyKind `json:"bodies,omitempty"`
 	// Params of a body that may be given, besides those resources, fields and settings are about; "*" is any.
 	Params []string `json:"params,omitempty"`
+	// Files is set where the files of a Multipart body may have any name, and the same one.
+	Files bool `json:"files,omitempty"`
 	// Set gives body parameters the value they always have, whatever was sent.
-	Set map[string]bool `json:"set,omitempty"`
+	Set map[string]json.RawMessage `json:"set,omitempty"`
 	// Action is the class of the operation.
 	Action v1alpha1.Action `json:"action"`
-	// Authority says what in a grant can allow it.
+	// Authority says what in a grant can allow it; a tool where empty.
 	Authority policy.Authority `json:"authority,omitempty"`
 	// Resources it touches.
 	Resources []ResourceSource `json:"resources,omitempty"`
-	// Mail is where an RFC 822 message is: "body" where the body is one, or body.NAME for base64url in a JSON
-	// member. Its addresses are the places mail.from and mail.recipients.
+	// Mail is where an RFC 822 message is: "body" where the body is one, or its second part is; or a place in JSON,
+	// body.NAME, for base64url. Its addresses are the places mail.from and mail.recipients.
 	Mail string `json:"mail,omitempty"`
-	// Forbid names body parameters with which it is refused.
+	// Forbid lists places of the body with which it is refused: NAME, NAME.NAME, NAME[].NAME.
 	Forbid []string `json:"forbid,omitempty"`
-	// Fields limits the values of body parameters.
+	// Fields limits the values of parameters to a list.
 	Fields []FieldRule `json:"fields,omitempty"`
+	// Values limits the values of parameters by their shape.
+	Values []ValueRule `json:"values,omitempty"`
+	// Keys limits which members objects of the body have.
+	Keys []KeyRule `json:"keys,omitempty"`
 	// Nested limits what is somewhere within body parameters.
 	Nested []NestedRule `json:"nested,omitempty"`
 	// Queries are the fields a GraphQL document may select, for a body of kind GraphQL.
@@ -224,64 +229,8 @@ type Operation struct {
 	// WebSocket is what may be said over a connection that is opened with it.
 	WebSocket *WebSocket `json:"websocket,omitempty"`
 
-	segments []string        // of a path with parameters
-	takes    map[string]bool // names of body parameters
-}
-
-// Response says what of an answer the agent sees. An answer that is no JSON, or of which a filter does not find its
-// place, is not passed on at all. Answers that are errors of the service are.
-type Response struct {
-	// Filters that all apply.
-	Filters []Filter `json:"filters,omitempty"`
-	// Remove lists places that are taken out.
-	Remove []string `json:"remove,omitempty"`
-}
-
-// Filter keeps what the grant covers of one place of an answer.
-type Filter struct {
-	// At is the place: messages[] for the elements of a list, each of which is kept or taken out; message for an
-	// object, without which nothing is left; or nothing, for the whole answer. Lists may be within lists:
-	// items[].comments[].
-	At string `json:"at,omitempty"`
-	// Optional is set where the place may be missing.
-	Optional bool `json:"optional,omitempty"`
-	// Author is who wrote it. An author the Claw would not hear is not read either.
-	Author *Author `json:"author,omitempty"`
-	// Resource it is, or is in: kept where the grant covers it for the operation's action.
-	Resource *ResourceSource `json:"resource,omitempty"`
-}
-
-// Author is where an answer says who wrote something.
-type Author struct {
-	// From is the place of the writer's id, within what is filtered.
-	From string `json:"from,omitempty"`
-	// As names the way in which a service spells its writers, where one place is not enough: Slack.
-	As string `json:"as,omitempty"`
-	// IgnoreCase is set where the service does.
-	IgnoreCase bool `json:"ignoreCase,omitempty"`
-	// Channel is the place of where it was written, within what is filtered; the operation's channel where empty.
-	Channel string `json:"channel,omitempty"`
-}
-
-// Usage is where an answer, or any event of a stream, says how many tokens were taken. Of a place that is there several
-// times the greatest counts, since streams tell totals as they go on.
-type Usage struct {
-	// Tokens lists the places whose numbers are added up: usage.input_tokens.
-	Tokens []string `json:"tokens"`
-}
-
-// WebSocket is what may be said over one connection.
-type WebSocket struct {
-	// Send lists the values of the member Type of messages the agent may send. All are JSON objects.
-	Send []v1alpha1.Pattern `json:"send"`
-	// Type is the member; "type" where empty.
-	Type string `json:"type,omitempty"`
-	// Nested limits what is within a message, as in a body: In names its members.
-	Nested []NestedRule `json:"nested,omitempty"`
-	// Fields limits the values of a message's members.
-	Fields []FieldRule `json:"fields,omitempty"`
-	// Usage is where messages of the service say how many tokens were taken.
-	Usage *Usage `json:"usage,omitempty"`
+	segments []segment // of the path
+	judged   judged    // what the rules above come to
 }
 
 // BodyKind is how a body is encoded.
@@ -307,49 +256,3 @@ const (
 	// are the operation.
 	BodyMCP BodyKind = "MCP"
 )
-
-// ResourceSource says where in a request a resource is named.
-type ResourceSource struct {
-	// Type of the resource.
-	Type string `json:"type"`
-	// From lists the places: path.NAME, query.NAME, body.NAME, mail.from, mail.recipients. A place in JSON may go on,
-	// into objects and lists: body.items[].id. Several with a slash between make one name: path.owner/path.repo. At
-	// least one of them must name it, and those that do must agree. A place with several names has them all touched.
-	From []string `json:"from,omitempty"`
-	// Value is the resource, where the operation always touches the same one.
-	Value string `json:"value,omitempty"`
-	// Split is what stands between several names in one text.
-	Split string `json:"split,omitempty"`
-	// Capture is a regular expression for the whole of what is found, of which the one group is the name: of PROJ-12,
-	// PROJ.
-	Capture string `json:"capture,omitempty"`
-	// Optional is set where it need not be named.
-	Optional bool `json:"optional,omitempty"`
-	// Except is the shape of ids that are refused whatever a grant says.
-	Except string `json:"except,omitempty"`
-
-	except *regexp.Regexp
-}
-
-// FieldRule limits the values of one field of a JSON body.
-type FieldRule struct {
-	// Path of the field: NAME, or NAME[].NAME for a field of every object in a list.
-	Path string `json:"path"`
-	// Allow lists the values, exact or with a trailing "*".
-	Allow []v1alpha1.Pattern `json:"allow"`
-	// Required refuses an object of the list that lacks the field.
-	Required bool `json:"required,omitempty"`
-}
-
-// NestedRule limits the values of a key wherever it is within body parameters, however deep. A parameter that is a
-// string of JSON, as forms have it, is looked into like any other.
-type NestedRule struct {
-	// In names the parameters.
-	In []string `json:"in"`
-	// Key whose strings are limited; or KEY.NAME for the strings of NAME, which must be there, in the objects of KEY.
-	Key string `json:"key"`
-	// Allow lists the values, exact or with a trailing "*". Where it is empty the key may not be there.
-	Allow []v1alpha1.Pattern `json:"allow,omitempty"`
-	// Except names keys that are not looked into: what they hold is nothing to the service.
-	Except []string `json:"except,omitempty"`
-}

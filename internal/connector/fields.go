@@ -2,92 +2,171 @@ package connector
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
-// checkFields refuses body parameters, and values of them, that the operation does not take.
-func (call *Call) checkFields() error {
-	for _, name := range call.Operation.Forbid {
-		if call.find(name) != nil || slices.ContainsFunc(call.form, func(p param) bool { return p.name == name }) {
-			return fmt.Errorf("%q may not be given: it would act where no gateway sees it", name)
-		}
+// checkRules refuses parameters, and values of them, that the operation does not take.
+func (call *Call) checkRules() error {
+	if call.kind == BodyMCP {
+		return nil // who read it judged all of it
 	}
-	for _, name := range call.names() {
-		if !call.Operation.takes[name] {
-			return fmt.Errorf("parameter %q is not one of %s that are known here", name, call.Operation.ID)
-		}
-	}
-	for _, rule := range call.Operation.Fields {
-		list, field, isList := strings.Cut(rule.Path, "[].")
-		value := call.find(list)
-		if value == nil {
-			continue
-		}
-		if !isList {
-			if err := rule.check(value); err != nil {
-				return err
+	op := call.Operation
+	for i := range op.judged.forbid {
+		p := &op.judged.forbid[i]
+		err := call.visit(p, func(f found) error {
+			if f.missing {
+				return nil
 			}
-			continue
+			return fmt.Errorf("%q may not be given: it would act where no gateway sees it", p.text)
+		})
+		if err != nil || call.file(p.steps[0].key) {
+			return errors.Join(fmt.Errorf("%q may not be given", p.text), err)
 		}
-		if err := rule.checkList(value, field); err != nil {
-			return err
+	}
+	if err := call.checkNames(); err != nil {
+		return err
+	}
+	if err := call.checkFields(); err != nil {
+		return err
+	}
+	for i := range op.Values {
+		rule := &op.Values[i]
+		if err := call.visit(&rule.place, rule.check); err != nil {
+			return fmt.Errorf("%s: %w", rule.At, err)
+		}
+	}
+	for i := range op.Keys {
+		rule := &op.Keys[i]
+		if err := call.visit(&rule.place, rule.check); err != nil {
+			return fmt.Errorf("%s: %w", rule.At, err)
 		}
 	}
 	return call.checkNested()
 }
 
-// names returns those of the body's parameters.
-func (call *Call) names() []string {
-	var names []string
-	for _, p := range call.form {
-		names = append(names, p.name)
-	}
-	for _, m := range call.members {
-		names = append(names, m.key)
-	}
-	return names
-}
-
-// checkList checks a field of every object in a list.
-func (rule FieldRule) checkList(list []byte, field string) error {
-	if string(list) == "null" {
-		return nil
-	}
-	if list[0] != '[' {
-		return fmt.Errorf("%s: not a list", rule.Path)
-	}
-	for element := range elementsOf(list) {
-		if element[0] != '{' {
-			return fmt.Errorf("%s: not a list of objects", rule.Path)
-		}
-		there := false
-		for _, m := range membersOf(element) {
-			if m.key != field {
-				continue
-			}
-			there = true
-			if err := rule.check(m.value); err != nil {
-				return err
-			}
-		}
-		if !there && rule.Required {
-			return fmt.Errorf("%s: missing", rule.Path)
+// checkNames refuses body parameters that are not known.
+func (call *Call) checkNames() error {
+	op := call.Operation
+	for name := range call.names() {
+		if !op.takes(name, call.kind) {
+			return fmt.Errorf("parameter %q is not one of %s that are known here", name, op.ID)
 		}
 	}
 	return nil
 }
 
-func (rule FieldRule) check(value []byte) error {
-	text, ok := textOf(value)
+// notTaken are names that change how the whole body is read.
+const notTaken = "_charset_"
+
+func (op *Operation) takes(name string, kind BodyKind) bool {
+	if slices.Contains(op.judged.takes, name) {
+		return true
+	}
+	if kind == BodyGraphQL && slices.Contains(graphQLParams, name) {
+		return true
+	}
+	return op.judged.any && name != notTaken
+}
+
+// graphQLParams are the parameters of a query (GraphQL over HTTP).
+var graphQLParams = []string{"query", "variables", "operationName", "extensions"}
+
+// names goes through those of the body's parameters; files that may have any name are none.
+func (call *Call) names() func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, p := range call.form {
+			if !yield(p.name) {
+				return
+			}
+		}
+		for _, m := range call.members {
+			if !yield(m.key) {
+				return
+			}
+		}
+		for _, f := range call.files {
+			if !call.Operation.Files && !yield(f.name) {
+				return
+			}
+		}
+	}
+}
+
+// file reports whether a file of that name is in the body.
+func (call *Call) file(name string) bool {
+	return slices.ContainsFunc(call.files, func(f file) bool { return f.name == name })
+}
+
+func (call *Call) checkFields() error {
+	for i := range call.Operation.Fields {
+		rule := &call.Operation.Fields[i]
+		if err := call.visit(&rule.place, rule.check); err != nil {
+			return fmt.Errorf("%s: %w", rule.Path, err)
+		}
+	}
+	return nil
+}
+
+func (rule *FieldRule) check(f found) error {
+	if f.missing {
+		if rule.Required {
+			return errors.New("missing")
+		}
+		return nil
+	}
+	text, ok := f.scalar()
 	if !ok || !slices.ContainsFunc(rule.Allow, func(p v1alpha1.Pattern) bool { return policy.Matches(p, text) }) {
-		return fmt.Errorf("%s: not one of the values allowed (%s): others act where no gateway sees it", rule.Path, join(rule.Allow))
+		return fmt.Errorf("not one of the values allowed (%s): others act where no gateway sees it", join(rule.Allow))
+	}
+	return nil
+}
+
+// scalar returns a string, a number or a boolean as it is written.
+func (f found) scalar() (string, bool) {
+	if f.raw == nil {
+		return f.text, true
+	}
+	if text, ok := textOf(f.raw); ok {
+		return text, true
+	}
+	return string(f.raw), f.raw[0] != '{' && f.raw[0] != '[' && f.raw[0] != 'n'
+}
+
+func (rule *ValueRule) check(f found) error {
+	if f.missing || f.raw != nil && string(f.raw) == "null" {
+		return nil
+	}
+	text, ok := f.scalar()
+	if !ok || rule.shape != nil && !rule.shape.MatchString(text) || rule.except != nil && rule.except.MatchString(text) {
+		return errors.New("the value is not one that is allowed here: it could act where no gateway sees it")
+	}
+	return nil
+}
+
+func (rule *KeyRule) check(f found) error {
+	if f.missing || f.raw != nil && string(f.raw) == "null" {
+		return nil
+	}
+	raw := f.raw
+	if f.raw == nil { // of a form
+		raw = []byte(strings.TrimSpace(f.text))
+		if err := checkValue(raw); err != nil {
+			return err
+		}
+	}
+	if raw[0] != '{' {
+		return errKind
+	}
+	for _, m := range membersOf(raw) {
+		if !slices.Contains(rule.Allow, m.key) {
+			return fmt.Errorf("%q is not one of the members that are known here", m.key)
+		}
 	}
 	return nil
 }
@@ -111,33 +190,60 @@ func (call *Call) find(key string) []byte {
 }
 
 // set gives parameters the values they always have, and writes the body anew for that.
-func (call *Call) set() {
-	values := call.Operation.Set
-	if len(values) == 0 {
-		return
+func (call *Call) set() error {
+	settings := call.Operation.judged.set
+	if len(settings) == 0 {
+		return nil
 	}
-	names := slices.Sorted(maps.Keys(values))
-	if call.members != nil {
-		call.members = slices.DeleteFunc(call.members, func(m member) bool { _, ok := values[m.key]; return ok })
-		for _, name := range names {
-			call.members = append(call.members, member{key: name, value: strconv.AppendBool(nil, values[name])})
+	isSet := func(name string) bool {
+		return slices.ContainsFunc(settings, func(s setting) bool { return s.name == name })
+	}
+	if call.kind == "" { // there is no body yet
+		call.kind = call.Operation.Bodies[0]
+	}
+	if call.kind == BodyForm || call.kind == BodyMultipart {
+		call.form = slices.DeleteFunc(call.form, func(p param) bool { return isSet(p.name) })
+		for _, s := range settings {
+			text, ok := textOf(s.raw)
+			if !ok {
+				text = string(s.raw)
+			}
+			call.form = append(call.form, param{name: s.name, value: text})
 		}
-		call.Body = writeObject(call.members)
-		return
+	} else {
+		call.members = slices.DeleteFunc(call.members, func(m member) bool { return isSet(m.key) })
+		for _, s := range settings {
+			call.members = append(call.members, member{key: s.name, value: s.raw})
+		}
 	}
-	call.form = slices.DeleteFunc(call.form, func(p param) bool { _, ok := values[p.name]; return ok })
-	for _, name := range names {
-		call.form = append(call.form, param{name: name, value: strconv.FormatBool(values[name])})
+	return call.write()
+}
+
+// write writes the body of what is known of it.
+func (call *Call) write() error {
+	switch call.kind {
+	case BodyForm:
+		call.writeForm()
+	case BodyMultipart:
+		return call.writeMultipart()
+	case BodyRelated:
+		return call.writeRelated()
+	default:
+		call.Body, call.ContentType = writeObject(call.members), jsonMedia+"; charset=utf-8"
 	}
-	call.writeForm()
+	return nil
 }
 
 func (call *Call) writeForm() {
-	call.Body, call.ContentType = []byte(writeParams(call.form)), "application/x-www-form-urlencoded"
+	call.Body, call.ContentType = []byte(writeParams(call.form)), formMedia
 }
 
 func writeObject(members []member) []byte {
-	out := []byte{'{'}
+	size := 2
+	for _, m := range members {
+		size += len(m.key) + len(m.value) + 4
+	}
+	out := append(make([]byte, 0, size), '{')
 	for i, m := range members {
 		if i > 0 {
 			out = append(out, ',')

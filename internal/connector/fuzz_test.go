@@ -107,7 +107,7 @@ func FuzzParams(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		params, err := readParams(raw)
-		if err != nil {
+		if err != nil || checkTwice(params, never) != nil {
 			return
 		}
 		for _, text := range []string{raw, writeParams(params)} {

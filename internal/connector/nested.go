@@ -17,7 +17,7 @@ func (call *Call) checkNested() error {
 	if len(call.Operation.Nested) == 0 {
 		return nil
 	}
-	for _, name := range call.names() {
+	for name := range call.names() {
 		rules := within(call.Operation.Nested, func(r NestedRule) bool { return slices.Contains(r.In, name) })
 		if len(rules) == 0 {
 			continue

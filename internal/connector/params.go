@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,14 +17,13 @@ const (
 	maxParamName = 256
 )
 
-// readParams reads a query or a form. Whatever servers disagree about is refused: names that are there twice,
-// semicolons, broken escapes, and text that is not UTF-8 or has a NUL.
+// readParams reads a query or a form. Whatever servers disagree about is refused: semicolons, broken escapes, and text
+// that is not UTF-8 or has a NUL.
 func readParams(raw string) ([]param, error) {
 	if raw == "" {
 		return nil, nil
 	}
-	var params []param
-	seen := map[string]bool{}
+	params := make([]param, 0, min(strings.Count(raw, "&")+1, maxParams))
 	for pair := range strings.SplitSeq(raw, "&") {
 		if len(params) == maxParams {
 			return nil, errors.New("there are too many parameters")
@@ -32,14 +32,24 @@ func readParams(raw string) ([]param, error) {
 		if err != nil {
 			return nil, err
 		}
-		if seen[p.name] {
-			return nil, fmt.Errorf("parameter %q is there twice", p.name)
-		}
-		seen[p.name] = true
 		params = append(params, p)
 	}
 	return params, nil
 }
+
+// checkTwice refuses names that are there twice: some servers take the first, some the last, and some both.
+func checkTwice(params []param, may func(name string) bool) error {
+	for i, p := range params {
+		for _, other := range params[:i] {
+			if other.name == p.name && !may(p.name) {
+				return fmt.Errorf("parameter %q is there twice", p.name)
+			}
+		}
+	}
+	return nil
+}
+
+func never(string) bool { return false }
 
 func readParam(pair string) (param, error) {
 	for i := range len(pair) {
@@ -81,11 +91,11 @@ func writeParams(params []param) string {
 
 // disguised returns an error for a name that is not, but that some server may read as, one that means something to
 // us: other case, white space around it, or the brackets by which PHP makes a list of it.
-func (c *Connector) disguised(name string) error {
+func (b *book) disguised(name string) error {
 	plain, _, _ := strings.Cut(strings.TrimSpace(name), "[")
-	plain = strings.ToLower(strings.TrimSpace(plain))
-	if plain != name && c.guarded[plain] {
-		return fmt.Errorf("parameter %q could be taken for %q", name, plain)
+	known := b.guarded[strings.ToLower(strings.TrimSpace(plain))]
+	if len(known) > 0 && !slices.Contains(known, name) {
+		return fmt.Errorf("parameter %q could be taken for %q", name, known[0])
 	}
 	return nil
 }

@@ -3,13 +3,13 @@ package connector
 import (
 	"errors"
 	"fmt"
-	"maps"
+	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
-	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
 var (
@@ -18,10 +18,6 @@ var (
 	headerShape = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 	envShape    = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	slotShape   = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
-	fieldShape  = regexp.MustCompile(`^[A-Za-z0-9_]+(\[\]\.[A-Za-z0-9_]+)?$`)
-	nestedShape = regexp.MustCompile(`^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?$`)
-	sourceShape = regexp.MustCompile(`^(path|query|body)\.[A-Za-z0-9_]+$`)
-	paramShape  = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 )
 
 // ours are headers no connector may pass on: the gateway writes them itself or drops them.
@@ -31,46 +27,160 @@ var ours = []string{
 	"forwarded", "x-forwarded-for", "x-forwarded-host", "x-http-method-override", "api-key", "x-api-key",
 }
 
-// prepare checks a connector and builds what matching needs.
+// prepare checks what is said of the connector itself and cannot wait for its first call: where it is, and which
+// values stand for its keys.
 func (c *Connector) prepare() error {
 	if !nameShape.MatchString(c.Name) {
 		return fmt.Errorf("connector: %q is not a name", c.Name)
 	}
-	if len(c.Hosts) == 0 {
-		return errors.New("hosts: there must be one")
+	if (len(c.Hosts) == 0) != c.Template {
+		return errors.New("hosts: there must be one; only a template has none")
 	}
+	for i := range c.Hosts {
+		if err := c.checkHost(i); err != nil {
+			return fmt.Errorf("hosts[%d].%w", i, err)
+		}
+	}
+	if c.From != "" && (len(c.Slots)+len(c.Headers)+len(c.Strip)+len(c.Resources)+len(c.Operations) > 0 || c.Denial != "" || c.Self != nil || c.Template) {
+		return errors.New("from: a connector made from a template gives its hosts and tools, and nothing else")
+	}
+	return nil
+}
+
+func (c *Connector) checkHost(i int) error {
+	h := &c.Hosts[i]
+	switch {
+	case h.ID != "" && !nameShape.MatchString(h.ID):
+		return fmt.Errorf("id: %q is not a name", h.ID)
+	case !hostShape.MatchString(h.Name):
+		return fmt.Errorf("host: %q is not a host name in lower case", h.Name)
+	case h.Base != "" && (checkPath(h.Base) != nil || strings.HasSuffix(h.Base, "/") || !isLiteral(h.Base)):
+		return fmt.Errorf("base: %q is not a path", h.Base)
+	}
+	for _, other := range c.Hosts[:i] {
+		if other.Name == h.Name && other.Base == h.Base {
+			return fmt.Errorf("host: %q is there twice", h.Name+h.Base)
+		}
+	}
+	for _, cidr := range h.PrivateCIDRs {
+		if err := checkPrivate(cidr); err != nil {
+			return fmt.Errorf("privateCIDRs: %w", err)
+		}
+	}
+	return nil
+}
+
+func isLiteral(path string) bool {
+	return !strings.ContainsFunc(path, func(r rune) bool { return r > 0x7f || !literalChar[r] })
+}
+
+// private are the networks in which a service of an organization's own may be: not the node's, nor the cloud's metadata.
+var private = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fc00::/7"),
+}
+
+func checkPrivate(cidr string) error {
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil || p != p.Masked() {
+		return fmt.Errorf("%q is not a network: write 10.1.0.0/16", cidr)
+	}
+	within := func(net netip.Prefix) bool { return net.Bits() <= p.Bits() && net.Contains(p.Addr()) }
+	if !slices.ContainsFunc(private, within) {
+		return fmt.Errorf("%q is not within a private network (%v)", cidr, private)
+	}
+	return nil
+}
+
+// Check returns what is wrong with a connector, its operations included.
+func (c *Connector) Check() error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("connector %s: %w", c.Name, err)
+	}
+	b, err := c.open()
+	if err != nil {
+		return err
+	}
+	ids := b.hostIDs()
 	for _, h := range c.Hosts {
-		if !hostShape.MatchString(h.Name) {
-			return fmt.Errorf("hosts: %q is not a host name in lower case", h.Name)
-		}
-		if h.Base != "" && (checkPath(h.Base) != nil || strings.HasSuffix(h.Base, "/")) {
-			return fmt.Errorf("hosts: base %q is not a path", h.Base)
+		if h.ID != "" && !slices.Contains(ids, h.ID) {
+			return fmt.Errorf("connector %s: hosts: no operation is at a host with id %q; they name %q", c.Name, h.ID, ids)
 		}
 	}
-	if c.Denial != DenialSlack && c.Denial != DenialProblem {
+	for _, id := range ids {
+		if c.From == "" && !c.Template && !slices.ContainsFunc(c.Hosts, func(h Host) bool { return h.ID == id }) {
+			return fmt.Errorf("connector %s: hosts: operations are at one with id %q, and there is none", c.Name, id)
+		}
+	}
+	if c.Self != nil && c.Operation(c.Self.Operation) == nil {
+		return fmt.Errorf("connector %s: self: there is no operation %q", c.Name, c.Self.Operation)
+	}
+	return nil
+}
+
+func (c *Connector) check() error {
+	switch c.Denial {
+	case DenialSlack, DenialTelegram, DenialGoogle, DenialMessage, DenialMCP, DenialProblem:
+	default:
 		return fmt.Errorf("denial: %q is unknown", c.Denial)
 	}
 	if err := c.checkSlots(); err != nil {
 		return err
 	}
 	for _, h := range c.Headers {
-		if !headerShape.MatchString(h) || slices.Contains(ours, strings.ToLower(h)) {
+		if !headerShape.MatchString(h) || slices.Contains(ours, strings.ToLower(h)) || c.carriesKey(h) {
 			return fmt.Errorf("headers: %q cannot be passed on", h)
 		}
 	}
-	c.shapes = map[string]*regexp.Regexp{}
 	for kind, t := range c.Resources {
-		re, err := wholeMatch(t.Shape)
-		if err != nil || !nameShape.MatchString(kind) {
+		if _, err := wholeMatch(t.Shape); err != nil || !nameShape.MatchString(kind) || t.Shape == "" {
 			return fmt.Errorf("resources.%s: not a regular expression of a resource's ids: %q", kind, t.Shape)
 		}
-		c.shapes[kind] = re
+		if t.Address && !t.IgnoreCase {
+			return fmt.Errorf("resources.%s: addresses are compared in lower case: say ignoreCase: true", kind)
+		}
 	}
-	return c.prepareOperations()
+	for _, p := range c.Strip {
+		if !paramShape.MatchString(p) {
+			return fmt.Errorf("strip: %q is not a parameter", p)
+		}
+	}
+	return c.checkTools()
 }
 
-// wholeMatch compiles an expression that a whole id must match.
-func wholeMatch(shape string) (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + shape + `)$`) }
+// carriesKey reports whether a header is where a key is put.
+func (c *Connector) carriesKey(header string) bool {
+	at := func(a *Auth) bool { return a != nil && strings.EqualFold(a.Header, header) }
+	for _, s := range c.Slots {
+		if at(&s.Auth) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.Hosts, func(h Host) bool { return at(h.Auth) })
+}
+
+func (c *Connector) checkTools() error {
+	for i, tool := range c.Tools {
+		text, _ := strings.CutSuffix(string(tool.Name), "*")
+		switch {
+		case tool.Name == "" || strings.Contains(text, "*"):
+			return fmt.Errorf("tools[%d].name: %q is not a name, or the beginning of one with a * after it", i, tool.Name)
+		case slices.ContainsFunc(c.Tools[:i], func(t Tool) bool { return t.Name == tool.Name }):
+			return fmt.Errorf("tools[%d].name: %q is there twice", i, tool.Name)
+		case !isAction(tool.Action):
+			return fmt.Errorf("tools[%d].action: %q is unknown", i, tool.Action)
+		}
+	}
+	return nil
+}
+
+func isAction(a v1alpha1.Action) bool {
+	switch a {
+	case v1alpha1.ActionRead, v1alpha1.ActionWrite, v1alpha1.ActionDelete, v1alpha1.ActionAdmin:
+		return true
+	}
+	return false
+}
 
 func (c *Connector) checkSlots() error {
 	inject := 0
@@ -82,11 +192,14 @@ func (c *Connector) checkSlots() error {
 			return fmt.Errorf("slots.%s.env: %q is not an environment variable", name, s.Env)
 		case s.Use == SlotInject:
 			inject++
-			if !headerShape.MatchString(s.Header) || strings.Count(s.Format, slotValue) != 1 || len(s.Placeholder) < 8 {
-				return fmt.Errorf("slots.%s: header, format with one %s and a placeholder are needed", name, slotValue)
+			if len(s.Placeholder) < 8 {
+				return fmt.Errorf("slots.%s: a placeholder is needed", name)
+			}
+			if err := s.check(); err != nil {
+				return fmt.Errorf("slots.%s: %w", name, err)
 			}
 		case s.Use == SlotVerify:
-			if s.Header != "" || s.Format != "" || s.Placeholder != "" {
+			if s.Auth != (Auth{}) || s.Placeholder != "" {
 				return fmt.Errorf("slots.%s: a key that verifies has no header, format or placeholder", name)
 			}
 		default:
@@ -96,167 +209,29 @@ func (c *Connector) checkSlots() error {
 	if inject != 1 {
 		return fmt.Errorf("slots: exactly one must have use: %s, not %d", SlotInject, inject)
 	}
-	return nil
-}
-
-func (c *Connector) prepareOperations() error {
-	c.paths = map[string][]*Operation{}
-	c.guarded = map[string]bool{}
-	for _, p := range c.Strip {
-		if !paramShape.MatchString(p) {
-			return fmt.Errorf("strip: %q is not a parameter", p)
-		}
-		c.guarded[strings.ToLower(p)] = true
-	}
-	ids := map[string]bool{}
-	for i := range c.Operations {
-		op := &c.Operations[i]
-		if op.ID == "" || ids[op.ID] {
-			return fmt.Errorf("operations[%d].id: %q is empty or exists already", i, op.ID)
-		}
-		ids[op.ID] = true
-		if err := c.checkOperation(op); err != nil {
-			return fmt.Errorf("operations[%s].%w", op.ID, err)
-		}
-		if err := c.route(op); err != nil {
-			return fmt.Errorf("operations[%s].%w", op.ID, err)
-		}
-	}
-	return nil
-}
-
-func (c *Connector) checkOperation(op *Operation) error {
-	for _, m := range op.Methods {
-		if !slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, m) {
-			return fmt.Errorf("methods: %q is unknown", m)
-		}
-	}
-	for _, b := range op.Bodies {
-		if b != BodyForm && b != BodyJSON {
-			return fmt.Errorf("bodies: %q is unknown", b)
-		}
-	}
-	switch op.Action {
-	case v1alpha1.ActionRead, v1alpha1.ActionWrite, v1alpha1.ActionDelete, v1alpha1.ActionAdmin:
-	default:
-		return fmt.Errorf("action: %q is unknown", op.Action)
-	}
-	switch op.Authority {
-	case policy.AuthorityTool, policy.AuthorityChannel, policy.AuthorityModel, policy.AuthorityConnector:
-	default:
-		return fmt.Errorf("authority: %q is unknown", op.Authority)
-	}
-	for i := range op.Resources {
-		if err := c.checkResource(op, &op.Resources[i]); err != nil {
-			return err
-		}
-	}
-	return c.checkParams(op)
-}
-
-// checkParams checks what an operation says of its body's parameters, and gathers their names.
-func (c *Connector) checkParams(op *Operation) error {
-	op.takes = map[string]bool{}
-	for _, name := range slices.Concat(op.Params, slices.Collect(maps.Keys(op.Set))) {
-		if !paramShape.MatchString(name) {
-			return fmt.Errorf("params: %q is not a parameter", name)
-		}
-		op.takes[name] = true
-	}
-	for _, r := range op.Resources {
-		for _, from := range r.From {
-			if name, ok := strings.CutPrefix(from, "body."); ok {
-				op.takes[name] = true
+	for _, h := range c.Hosts {
+		if h.Auth != nil {
+			if err := h.Auth.check(); err != nil {
+				return fmt.Errorf("hosts: auth of %s: %w", h.Name, err)
 			}
 		}
 	}
-	for _, f := range op.Fields {
-		if !fieldShape.MatchString(f.Path) || len(f.Allow) == 0 || slices.Contains(op.Bodies, BodyForm) {
-			return fmt.Errorf("fields: %q must be NAME or NAME[].NAME of a JSON body, with values to allow", f.Path)
-		}
-		name, _, _ := strings.Cut(f.Path, "[")
-		c.guarded[strings.ToLower(name)], op.takes[name] = true, true
-	}
-	for _, name := range op.Forbid {
-		if !paramShape.MatchString(name) || op.takes[name] {
-			return fmt.Errorf("forbid: %q is not a parameter, or may be given", name)
-		}
-		c.guarded[strings.ToLower(name)] = true
-	}
-	for _, n := range op.Nested {
-		if !nestedShape.MatchString(n.Key) || len(n.In) == 0 || slices.ContainsFunc(n.In, func(name string) bool { return !op.takes[name] }) {
-			return fmt.Errorf("nested: %q must be KEY or KEY.NAME, in parameters of the operation", n.Key)
-		}
-	}
 	return nil
 }
 
-func (c *Connector) checkResource(op *Operation, r *ResourceSource) (err error) {
-	if c.shapes[r.Type] == nil {
-		return fmt.Errorf("resources: type %q has no shape in the connector's resources", r.Type)
-	}
-	if len(r.From) == 0 {
-		return fmt.Errorf("resources: %s is found nowhere", r.Type)
-	}
-	if r.Except != "" {
-		if r.except, err = wholeMatch(r.Except); err != nil {
-			return fmt.Errorf("resources: except: %w", err)
-		}
-	}
-	for _, from := range r.From {
-		place, name, _ := strings.Cut(from, ".")
-		switch {
-		case !sourceShape.MatchString(from):
-			return fmt.Errorf("resources: %q is not path.NAME, query.NAME or body.NAME", from)
-		case place == "path" && !slices.Contains(strings.Split(op.Path, "/"), "{"+name+"}"):
-			return fmt.Errorf("resources: the path has no {%s}", name)
-		case place == "body" && len(op.Bodies) == 0:
-			return fmt.Errorf("resources: %q, but the operation has no body", from)
-		case place == "query":
-			op.Query = append(op.Query, name)
-		}
-		if place != "path" {
-			c.guarded[strings.ToLower(name)] = true
-		}
+// check checks how a key is put into a request.
+func (a Auth) check() error {
+	switch {
+	case strings.Count(a.Format, slotValue) != 1:
+		return fmt.Errorf("format: %q must have %s once", a.Format, slotValue)
+	case a.Path && (a.Header != "" || a.Basic || !isLiteral(strings.Replace(a.Format, slotValue, "", 1)) || strings.Contains(a.Format, "/")):
+		return errors.New("a key in the path is one segment, and in no header")
+	case a.Basic && !strings.Contains(a.Format, ":"):
+		return errors.New("format: a name and a password have a colon between them")
+	case a.Basic && !strings.EqualFold(a.Header, "Authorization"):
+		return errors.New("header: a name and a password go into Authorization")
+	case !a.Path && (!headerShape.MatchString(a.Header) || a.Header != http.CanonicalHeaderKey(a.Header) && a.Header != strings.ToLower(a.Header)):
+		return fmt.Errorf("header: %q is not a header's name", a.Header)
 	}
 	return nil
-}
-
-// route files an operation under its path, and refuses one that could be mistaken for another.
-func (c *Connector) route(op *Operation) error {
-	if len(op.Methods) == 0 {
-		return errors.New("methods: there must be one")
-	}
-	if err := checkTemplate(op.Path); err != nil {
-		return fmt.Errorf("path: %w", err)
-	}
-	op.segments = strings.Split(op.Path, "/")
-	for i := range c.Operations {
-		other := &c.Operations[i]
-		if other == op {
-			break // those after it are compared when it is their turn
-		}
-		if overlap(op.segments, other.segments) && slices.ContainsFunc(op.Methods, func(m string) bool { return slices.Contains(other.Methods, m) }) {
-			return fmt.Errorf("path: %q with the same method is operation %s already", op.Path, other.ID)
-		}
-	}
-	if strings.Contains(op.Path, "{") {
-		c.templates = append(c.templates, op)
-	} else {
-		c.paths[op.Path] = append(c.paths[op.Path], op)
-	}
-	return nil
-}
-
-// overlap reports whether some path is of both templates.
-func overlap(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] && !isParameter(a[i]) && !isParameter(b[i]) {
-			return false
-		}
-	}
-	return true
 }

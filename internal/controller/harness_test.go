@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -95,6 +95,21 @@ func run(m *testing.M) (int, error) {
 	return code, nil
 }
 
+// managersClock is the one that the manager goes by. Tests of time set it; it runs on by itself.
+var managersClock shiftedClock
+
+type shiftedClock struct{ by atomic.Int64 }
+
+func (c *shiftedClock) Now() time.Time                  { return time.Now().Add(time.Duration(c.by.Load())) }
+func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// setClock sets the manager's clock until the test ends.
+func setClock(t *testing.T, to time.Time) {
+	t.Helper()
+	managersClock.by.Store(int64(time.Until(to)))
+	t.Cleanup(func() { managersClock.by.Store(0) })
+}
+
 // managerUser is whom the manager is, as the chart installs it.
 var managerUser = envtest.User{
 	Name:   "system:serviceaccount:" + operatorNamespace + ":" + v1alpha1.ManagedBy,
@@ -167,7 +182,7 @@ func startManager(ctx context.Context, config, user *rest.Config) (<-chan struct
 			OperatorNamespace: operatorNamespace, GatewayImage: gatewayImage, PullPolicy: corev1.PullIfNotPresent,
 			LedgerURL: "https://clawstaff-ledger.clawstaff-system.svc:4318",
 		},
-		Catalogue: catalogue, Hasher: hasher, Clock: clock.RealClock{},
+		Catalogue: catalogue, Hasher: hasher, Clock: &managersClock,
 	})
 	if err != nil {
 		return nil, err

@@ -116,7 +116,7 @@ func TestScheduleIsTold(t *testing.T) {
 	condition(t, claw, v1alpha1.ConditionInScope, v1alpha1.ReasonReady)
 	enforce(t, claw, podWith(t, claw, v1alpha1.ComponentGateway))
 	condition(t, claw, v1alpha1.ConditionReady, v1alpha1.ReasonScheduleClosed)
-	if claw.Status.State != v1alpha1.PhaseActive {
+	if claw.Status.State != v1alpha1.PhaseClosed {
 		t.Errorf("state %s", claw.Status.State)
 	}
 	if got := grantOf(t, claw).Spec.Schedules; len(got) != 1 {

@@ -17,7 +17,10 @@ var quiet = map[string]bool{v1alpha1.ReasonProgressing: true, v1alpha1.ReasonDep
 
 // said is what was last told of a Claw. It is remembered, because a cache may not know yet what was written a
 // moment ago, and nothing is told twice.
-type said struct{ scope, ready, reason string }
+type said struct {
+	scope, ready, reason string
+	suspended            bool
+}
 
 func saidOf(conditions []metav1.Condition) said {
 	var out said
@@ -26,6 +29,9 @@ func saidOf(conditions []metav1.Condition) said {
 	}
 	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); c != nil {
 		out.ready, out.reason = string(c.Status), c.Reason
+	}
+	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionRuntimeReady); c != nil {
+		out.suspended = c.Reason == v1alpha1.ReasonScheduleClosed
 	}
 	return out
 }
@@ -64,8 +70,12 @@ func tell(recorder events.EventRecorder, claw *v1alpha1.Claw, before said, condi
 		scope := meta.FindStatusCondition(conditions, v1alpha1.ConditionInScope)
 		recorder.Eventf(claw, nil, corev1.EventTypeWarning, v1alpha1.ReasonOutOfScope, "Reconcile", "%s", scope.Message)
 	}
+	if before.suspended && !now.suspended && (quiet[now.reason] || now.reason == v1alpha1.ReasonOutOfScope) {
+		recorder.Eventf(claw, nil, corev1.EventTypeNormal, v1alpha1.ReasonScheduleOpened, "Reconcile", "the schedule is open: the agent is being started")
+	}
+	again := before.suspended && now.suspended && now.reason == v1alpha1.ReasonScheduleClosed
 	// What is out of scope was told already.
-	if before.ready == now.ready && before.reason == now.reason || quiet[now.reason] || now.reason == v1alpha1.ReasonOutOfScope {
+	if before.ready == now.ready && before.reason == now.reason || again || quiet[now.reason] || now.reason == v1alpha1.ReasonOutOfScope {
 		return
 	}
 	kind, reason := corev1.EventTypeWarning, now.reason

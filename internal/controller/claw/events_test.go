@@ -16,11 +16,13 @@ func TestTell(t *testing.T) {
 	recorder := events.NewFakeRecorder(20)
 	var told memory
 	claw := theClaw() // as the cache has it: nothing was written yet
+	runtime := v1alpha1.ReasonReady
 	step := func(name string, scope, ready metav1.ConditionStatus, reason string, want ...string) {
 		t.Helper()
 		conditions := []metav1.Condition{
 			{Type: v1alpha1.ConditionInScope, Status: scope, Message: "scope"},
 			{Type: v1alpha1.ConditionReady, Status: ready, Reason: reason, Message: "ready"},
+			{Type: v1alpha1.ConditionRuntimeReady, Reason: runtime},
 		}
 		tell(recorder, claw, told.swap(claw, saidOf(conditions)), conditions)
 		var got []string
@@ -38,6 +40,19 @@ func TestTell(t *testing.T) {
 	step("closed", yes, yes, v1alpha1.ReasonScheduleClosed, "Normal ScheduleClosed")
 	step("still closed", yes, yes, v1alpha1.ReasonScheduleClosed)
 	step("open", yes, yes, v1alpha1.ReasonReady, "Normal ScheduleOpened")
+	runtime = v1alpha1.ReasonScheduleClosed
+	step("suspended", yes, no, v1alpha1.ReasonScheduleClosed, "Normal ScheduleClosed")
+	step("the gateway is made anew", yes, no, v1alpha1.ReasonProgressing)
+	step("still suspended", yes, no, v1alpha1.ReasonScheduleClosed)
+	runtime = v1alpha1.ReasonProgressing
+	step("started", yes, no, v1alpha1.ReasonProgressing, "Normal ScheduleOpened")
+	step("still being started", yes, no, v1alpha1.ReasonProgressing)
+	runtime = v1alpha1.ReasonReady
+	step("ready again", yes, yes, v1alpha1.ReasonReady, "Normal Provisioned")
+	runtime = v1alpha1.ReasonScheduleClosed
+	step("suspended again", yes, no, v1alpha1.ReasonScheduleClosed, "Normal ScheduleClosed")
+	runtime = v1alpha1.ReasonReady
+	step("and at once ready", yes, yes, v1alpha1.ReasonReady, "Normal ScheduleOpened")
 	step("out of scope", no, no, v1alpha1.ReasonOutOfScope, "Warning OutOfScope")
 	step("the gateway is behind", no, no, v1alpha1.ReasonOutOfScope)
 	step("and the owner left", no, no, v1alpha1.ReasonOwnerNotMember, "Warning OwnerNotMember")

@@ -37,7 +37,7 @@ func (r *Reconciler) input(claw *v1alpha1.Claw, f facts) cage.ClawInput {
 			ProbePlan:        r.probePlan(f),
 		},
 	}
-	if grant.State == v1alpha1.GrantActive {
+	if grant.State == v1alpha1.GrantActive && !f.suspended {
 		in.Agent.Replicas = 1
 	}
 	in.AgentCredentials = delivered(grant, f.slots, r.Catalogue)

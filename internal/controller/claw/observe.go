@@ -28,9 +28,11 @@ type facts struct {
 	result       policy.Result
 	// people are whom the Claw belongs to.
 	people cage.People
-	// closed means that a schedule keeps everything out now, and turns is when that changes.
-	closed       bool
-	turns        time.Time
+	// closed means that a schedule keeps everything out now, turns is when that may change, and opens when it does;
+	// suspended that the agent is not to run meanwhile.
+	closed, suspended bool
+	turns, opens      time.Time
+
 	credentials  []credentialFact
 	keys         cage.Keys
 	slots        map[string][]byte
@@ -108,7 +110,7 @@ func (r *Reconciler) observe(ctx context.Context, claw *v1alpha1.Claw) (facts, e
 		return f, err
 	}
 	f.proof = prove(claw, &f, r.Settings.GatewayImage)
-	if f.result.Grant.State == v1alpha1.GrantActive {
+	if f.result.Grant.State == v1alpha1.GrantActive && !f.suspended {
 		f.agentIPs = f.proof.addresses
 	}
 	return f, nil

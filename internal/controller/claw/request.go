@@ -47,24 +47,23 @@ func (r *Reconciler) observeRequest(ctx context.Context, claw *v1alpha1.Claw, f 
 		in.Credentials = f.usable(false)
 		f.result = policy.Compile(in)
 	}
-	f.observeTime(in.Now)
+	f.observeTime(claw, in.Now)
 	if f.result.Grant.State == v1alpha1.GrantActive && !f.result.RuntimeAllowed && f.hold == nil {
 		f.hold = &obstacle{reason: v1alpha1.ReasonRuntimeNotAllowed, message: withheldText(*f, aboutRuntime)}
 	}
 	return nil
 }
 
-// observeTime looks whether the schedules are open.
-func (f *facts) observeTime(now time.Time) {
+// observeTime looks whether the schedules are open: the Claw's own, and those that policies require.
+func (f *facts) observeTime(claw *v1alpha1.Claw, now time.Time) {
+	all := f.result.Grant.Schedules
 	if f.result.Grant.State != v1alpha1.GrantActive {
 		return
 	}
-	for i := range f.result.Grant.Schedules {
-		s := &f.result.Grant.Schedules[i]
-		f.closed = f.closed || !schedule.Open(s, now)
-		if next := schedule.NextChange(s, now); !next.IsZero() && (f.turns.IsZero() || next.Before(f.turns)) {
-			f.turns = next
-		}
+	f.turns = schedule.AnyChange(all, now)
+	if f.closed = !schedule.AllOpen(all, now); f.closed {
+		f.opens = schedule.NextOpen(all, now)
+		f.suspended = claw.Spec.Schedule != nil && claw.Spec.Schedule.Outside == v1alpha1.OutsideSuspend
 	}
 }
 

@@ -3,6 +3,7 @@ package claw
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -54,6 +55,8 @@ func setNetwork(c *apply.Conditions, f facts) {
 		c.False(kind, stopped.reason, stopped.message)
 	case f.hold != nil:
 		c.False(kind, f.hold.reason, f.hold.message)
+	case f.suspended:
+		c.False(kind, v1alpha1.ReasonScheduleClosed, suspendedMessage(f))
 	case f.proof.open != "":
 		c.False(kind, v1alpha1.ReasonNetworkNotEnforced, f.proof.open+
 			": the agent is not started, because this cluster's network does not enforce the cage's NetworkPolicies")
@@ -72,6 +75,8 @@ func setRuntime(c *apply.Conditions, f facts) {
 		c.False(kind, stopped.reason, stopped.message)
 	case f.hold != nil:
 		c.False(kind, f.hold.reason, f.hold.message)
+	case f.suspended:
+		c.False(kind, v1alpha1.ReasonScheduleClosed, suspendedMessage(f))
 	case len(live) == 0:
 		c.False(kind, v1alpha1.ReasonProgressing, "waiting for the agent's pod")
 	default:
@@ -87,6 +92,19 @@ func setRuntime(c *apply.Conditions, f facts) {
 		}
 		c.True(kind, v1alpha1.ReasonReady, "the agent is ready")
 	}
+}
+
+// suspendedMessage says why the agent does not run, and until when.
+func suspendedMessage(f facts) string {
+	return "the agent is suspended, because its schedule is closed; it is started again, with its workspace, when that opens" + atOpening(f)
+}
+
+// atOpening is when a schedule that is closed opens, as the end of a sentence.
+func atOpening(f facts) string {
+	if f.opens.IsZero() {
+		return ""
+	}
+	return ", at " + f.opens.UTC().Format(time.RFC3339)
 }
 
 func livePods(pods []corev1.Pod) []*corev1.Pod {

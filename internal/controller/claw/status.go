@@ -46,18 +46,24 @@ func computeStatus(claw *v1alpha1.Claw, f facts, applyErr error, now time.Time) 
 	return status
 }
 
-// phase is Active when all that runs is proved to, whatever else was asked for and not given.
+// phase is Active when all that runs is proved to, whatever else was asked for and not given; and Closed when that
+// would be so, were it not for the time.
 func phase(c *apply.Conditions, f facts) v1alpha1.ClawPhase {
 	switch stopped := f.stopped(); {
 	case stopped != nil && stopped.reason == v1alpha1.ReasonExpired:
 		return v1alpha1.PhaseExpired
 	case stopped != nil:
 		return v1alpha1.PhaseStopped
-	case c.Is(v1alpha1.ConditionGatewayReady, metav1.ConditionTrue) && c.Is(v1alpha1.ConditionNetworkEnforced, metav1.ConditionTrue) &&
-		c.Is(v1alpha1.ConditionRuntimeReady, metav1.ConditionTrue):
-		return v1alpha1.PhaseActive
-	default:
+	case !c.Is(v1alpha1.ConditionGatewayReady, metav1.ConditionTrue):
 		return v1alpha1.PhasePending
+	case f.suspended && f.hold == nil:
+		return v1alpha1.PhaseClosed
+	case !c.Is(v1alpha1.ConditionNetworkEnforced, metav1.ConditionTrue) || !c.Is(v1alpha1.ConditionRuntimeReady, metav1.ConditionTrue):
+		return v1alpha1.PhasePending
+	case f.closed:
+		return v1alpha1.PhaseClosed
+	default:
+		return v1alpha1.PhaseActive
 	}
 }
 
@@ -203,18 +209,34 @@ func deriveReady(c *apply.Conditions, f facts, applyErr error) {
 		}
 		return
 	}
-	if condition := explanation(c); condition != nil {
+	condition := explanation(c)
+	switch {
+	case condition != nil && condition.Reason == v1alpha1.ReasonScheduleClosed:
+		setSuspended(c, f, condition.Message)
+		return
+	case condition != nil:
 		derive(c, condition.Reason, condition.Message, mustAct[condition.Reason])
 		return
 	}
 	if f.closed {
 		c.True(v1alpha1.ConditionReady, v1alpha1.ReasonScheduleClosed,
-			"the agent runs, and all of it is enforced: its schedule is closed now, and until it opens everything is refused")
+			"the agent runs, and all of it is enforced: its schedule is closed now, and everything is refused until it opens"+atOpening(f))
 	} else {
 		c.True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "the agent runs, and all of it is enforced")
 	}
 	c.False(v1alpha1.ConditionStalled, v1alpha1.ReasonReady, "")
 	c.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonReady, "")
+}
+
+// setSuspended is a Claw that is as it should be, without its agent: nobody has to act.
+func setSuspended(c *apply.Conditions, f facts, message string) {
+	c.False(v1alpha1.ConditionReady, v1alpha1.ReasonScheduleClosed, message)
+	c.False(v1alpha1.ConditionStalled, v1alpha1.ReasonScheduleClosed, "")
+	if len(f.agentPods) > 0 {
+		c.True(v1alpha1.ConditionReconciling, v1alpha1.ReasonScheduleClosed, "the agent is being stopped")
+		return
+	}
+	c.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonScheduleClosed, "")
 }
 
 // explanation is the part that explains why the Claw is not ready: the first for which a person must

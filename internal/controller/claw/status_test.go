@@ -201,11 +201,38 @@ func TestComputeStatus(t *testing.T) {
 			phase: v1alpha1.PhaseStopped, reason: v1alpha1.ReasonStopped, part: v1alpha1.ConditionNetworkEnforced,
 		},
 		"closed by its schedule": {
-			facts: running(func(f *facts) { f.closed = true }), phase: v1alpha1.PhaseActive, reason: v1alpha1.ReasonScheduleClosed, says: "closed now",
+			facts: running(func(f *facts) { f.closed, f.opens = true, now.Add(time.Hour) }), phase: v1alpha1.PhaseClosed, reason: v1alpha1.ReasonScheduleClosed,
+			says: "closed now, and everything is refused until it opens, at " + now.Add(time.Hour).Format(time.RFC3339),
 		},
 		"closed and out of scope": {
-			facts: running(withheld(v1alpha1.WithheldDenied, "spec.tools[0]"), func(f *facts) { f.closed = true }), phase: v1alpha1.PhaseActive,
+			facts: running(withheld(v1alpha1.WithheldDenied, "spec.tools[0]"), func(f *facts) { f.closed = true }), phase: v1alpha1.PhaseClosed,
 			reason: v1alpha1.ReasonOutOfScope, part: v1alpha1.ConditionInScope, stalled: true,
+		},
+		"suspended": {
+			facts: running(suspended), phase: v1alpha1.PhaseClosed, reason: v1alpha1.ReasonScheduleClosed, part: v1alpha1.ConditionRuntimeReady,
+			says: "the agent is suspended, because its schedule is closed",
+		},
+		"being suspended": {
+			facts: running(func(f *facts) { pods := f.agentPods; suspended(f); f.agentPods = pods }), phase: v1alpha1.PhaseClosed,
+			reason: v1alpha1.ReasonScheduleClosed, part: v1alpha1.ConditionNetworkEnforced, says: "suspended",
+		},
+		"suspended without a gateway": {
+			facts: running(suspended, func(f *facts) { f.gatewayPods = nil }), phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonProgressing,
+			part: v1alpha1.ConditionGatewayReady,
+		},
+		"suspended and out of scope": {
+			facts: running(suspended, withheld(v1alpha1.WithheldDenied, "spec.tools[0]")), phase: v1alpha1.PhaseClosed,
+			reason: v1alpha1.ReasonOutOfScope, part: v1alpha1.ConditionInScope, stalled: true,
+		},
+		"suspended, and what it runs is not allowed": {
+			facts: running(suspended, withheld(v1alpha1.WithheldRequired, "spec.runtime.container.image"), func(f *facts) {
+				f.hold = &obstacle{reason: v1alpha1.ReasonRuntimeNotAllowed, message: "m"}
+			}),
+			phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonRuntimeNotAllowed, part: v1alpha1.ConditionRuntimeReady, stalled: true,
+		},
+		"suspended and revoked": {
+			facts: running(suspended), claw: func(c *v1alpha1.Claw) { c.Spec.State = v1alpha1.ClawRevoked },
+			phase: v1alpha1.PhaseRevoked, reason: v1alpha1.ReasonRevoked, part: v1alpha1.ConditionRuntimeReady,
 		},
 		"an image that is not allowed": {
 			facts: running(withheld(v1alpha1.WithheldRequired, "spec.runtime.container.image"), func(f *facts) {
@@ -405,21 +432,46 @@ func TestObserveTime(t *testing.T) {
 		days := []v1alpha1.Day{v1alpha1.Monday, v1alpha1.Tuesday, v1alpha1.Wednesday, v1alpha1.Thursday, v1alpha1.Friday, v1alpha1.Saturday, v1alpha1.Sunday}
 		return v1alpha1.Schedule{TimeZone: "UTC", Windows: []v1alpha1.Window{{Days: days, Start: start, End: end}}}
 	}
+	suspend, deny := v1alpha1.OutsideSuspend, v1alpha1.OutsideDeny
 	for name, c := range map[string]struct {
-		schedules []v1alpha1.Schedule
-		state     v1alpha1.GrantState
-		closed    bool
-		turns     time.Time
+		schedules    []v1alpha1.Schedule
+		outside      v1alpha1.Outside
+		state        v1alpha1.GrantState
+		closed       bool
+		suspended    bool
+		turns, opens time.Duration // after now; never where none
 	}{
-		"always":      {nil, v1alpha1.GrantActive, false, time.Time{}},
-		"open":        {[]v1alpha1.Schedule{window("08:00", "18:00")}, v1alpha1.GrantActive, false, now.Add(6 * time.Hour)},
-		"closed":      {[]v1alpha1.Schedule{window("13:00", "18:00")}, v1alpha1.GrantActive, true, now.Add(time.Hour)},
-		"both":        {[]v1alpha1.Schedule{window("08:00", "18:00"), window("14:00", "15:00")}, v1alpha1.GrantActive, true, now.Add(2 * time.Hour)},
-		"not running": {[]v1alpha1.Schedule{window("13:00", "18:00")}, v1alpha1.GrantStopped, false, time.Time{}},
+		"always":           {nil, suspend, v1alpha1.GrantActive, false, false, 0, 0},
+		"open":             {[]v1alpha1.Schedule{window("08:00", "18:00")}, suspend, v1alpha1.GrantActive, false, false, 6 * time.Hour, 0},
+		"closed":           {[]v1alpha1.Schedule{window("13:00", "18:00")}, deny, v1alpha1.GrantActive, true, false, time.Hour, time.Hour},
+		"closed by policy": {[]v1alpha1.Schedule{window("13:00", "18:00")}, "", v1alpha1.GrantActive, true, false, time.Hour, time.Hour},
+		"suspended":        {[]v1alpha1.Schedule{window("13:00", "18:00")}, suspend, v1alpha1.GrantActive, true, true, time.Hour, time.Hour},
+		"one of two":       {[]v1alpha1.Schedule{window("08:00", "18:00"), window("14:00", "15:00")}, suspend, v1alpha1.GrantActive, true, true, 2 * time.Hour, 2 * time.Hour},
+		"until the second": {[]v1alpha1.Schedule{window("12:30", "18:00"), window("17:00", "19:00")}, suspend, v1alpha1.GrantActive, true, true, 30 * time.Minute, 5 * time.Hour},
+		"never both":       {[]v1alpha1.Schedule{window("08:00", "10:00"), window("14:00", "15:00")}, suspend, v1alpha1.GrantActive, true, true, 2 * time.Hour, 0},
+		"no schedule":      {[]v1alpha1.Schedule{{TimeZone: "Nowhere/Land"}}, suspend, v1alpha1.GrantActive, true, true, 0, 0},
+		"not running":      {[]v1alpha1.Schedule{window("13:00", "18:00")}, suspend, v1alpha1.GrantStopped, false, false, 0, 0},
+		"revoked":          {[]v1alpha1.Schedule{window("13:00", "18:00")}, suspend, v1alpha1.GrantRevoked, false, false, 0, 0},
 	} {
+		claw := &v1alpha1.Claw{}
+		if c.outside != "" {
+			claw.Spec.Schedule = &v1alpha1.ClawSchedule{Outside: c.outside}
+		}
+		after := func(d time.Duration) time.Time {
+			if d == 0 {
+				return time.Time{}
+			}
+			return now.Add(d)
+		}
 		f := facts{result: policy.Result{Grant: v1alpha1.ClawGrantSpec{State: c.state, Schedules: c.schedules}}}
-		if f.observeTime(now); f.closed != c.closed || !f.turns.Equal(c.turns) {
-			t.Errorf("%s: closed %v until %s, want %v until %s", name, f.closed, f.turns, c.closed, c.turns)
+		f.observeTime(claw, now)
+		if f.closed != c.closed || f.suspended != c.suspended || !f.turns.Equal(after(c.turns)) || !f.opens.Equal(after(c.opens)) {
+			t.Errorf("%s: closed %v, suspended %v, turns at %s, opens at %s", name, f.closed, f.suspended, f.turns, f.opens)
 		}
 	}
+}
+
+// suspended is a Claw whose agent waits for its schedule.
+func suspended(f *facts) {
+	f.closed, f.suspended, f.agentPods, f.agentIPs, f.proof = true, true, nil, nil, proof{}
 }

@@ -52,7 +52,8 @@ func (r *Reader) Facts(ctx context.Context) (Facts, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.Clock.Now()
-	if !r.read.IsZero() && now.Before(r.read.Add(r.Keep)) && len(r.facts.LedgerCA) > 0 {
+	// A clock that was set back would make them last until it is there again.
+	if age := now.Sub(r.read); !r.read.IsZero() && age >= 0 && age < r.Keep && len(r.facts.LedgerCA) > 0 {
 		return r.facts, nil
 	}
 	facts, err := r.gather(ctx)

@@ -28,6 +28,8 @@ const (
 	WithheldDenied WithheldReason = "DeniedByPolicy"
 	// WithheldUnknownConnector means that the catalogue has no such connector.
 	WithheldUnknownConnector WithheldReason = "UnknownConnector"
+	// WithheldUnknownType means that the connector has no resources of that type, or none that are in domains.
+	WithheldUnknownType WithheldReason = "UnknownResourceType"
 	// WithheldCredential means that the credential is missing, of another Claw, owner or connector, revoked, or not ready.
 	WithheldCredential WithheldReason = "CredentialNotUsable"
 	// WithheldNotMember means that the owner is no member, or not of that team.

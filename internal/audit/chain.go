@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -37,7 +38,7 @@ func ParseHead(s string) (Head, error) {
 // Chain turns records into lines that prove their order. It is not safe for
 // concurrent use: a history has one writer.
 //
-// A line is the record's JSON as encoding/json writes it, so it begins with seq,
+// A line is the record's JSON as encoding/json writes it, and begins with seq,
 // prev, hash, time and claw in this order. Its hash is the SHA-256 of the line's
 // own bytes with the hash left empty. Whoever checks a line therefore never
 // re-encodes it, and fields they do not know are covered all the same.
@@ -52,22 +53,39 @@ func (c *Chain) Head() Head { return c.head }
 // Seal gives r its place in the history and returns it with its line. When it
 // returns an error the history is as before.
 func (c *Chain) Seal(r Record, now time.Time) (Record, []byte, error) {
+	return c.AppendSeal(nil, r, now)
+}
+
+// AppendSeal is Seal, with the line appended to lines. When it returns an error,
+// what is behind the end of lines is undefined.
+func (c *Chain) AppendSeal(lines []byte, r Record, now time.Time) (Record, []byte, error) {
 	r.Seq, r.Prev, r.Hash, r.Time = c.head.Seq+1, c.head.Hash, "", now.UTC()
-	line, err := json.Marshal(r)
+	begin := len(lines)
+	out := appendPlace(slices.Grow(lines, usualLine), &r)
+	at := len(out)
+	out = append(out, noHash...) // room, and not a part of what is hashed
+	out, err := appendRest(out, &r)
 	if err != nil {
 		return Record{}, nil, fmt.Errorf("write the record as JSON: %w", err)
 	}
-	sum := sha256.Sum256(line)
-	r.Hash = hex.EncodeToString(sum[:])
-	at := hashOffset(r.Seq, r.Prev)
-	sealed := make([]byte, 0, len(line)+len(r.Hash))
-	sealed = append(append(append(sealed, line[:at]...), r.Hash...), line[at:]...)
-	if len(sealed) > MaxLine {
-		return Record{}, nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, len(sealed), MaxLine)
+	if size := len(out) - begin; size > MaxLine {
+		return Record{}, nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, size, MaxLine)
 	}
+	hash := sha256.New()
+	hash.Write(out[begin:at])
+	hash.Write(out[at+len(noHash):])
+	var sum [sha256.Size]byte
+	hex.Encode(out[at:], hash.Sum(sum[:0]))
+	r.Hash = string(out[at : at+len(noHash)])
 	c.head = Head{Seq: r.Seq, Hash: r.Hash}
-	return r, sealed, nil
+	return r, out, nil
 }
+
+// usualLine is about as long as most lines are.
+const usualLine = 1 << 10
+
+// noHash is as long as a hash.
+const noHash = "0000000000000000000000000000000000000000000000000000000000000000"
 
 // ErrTooLong means that a record would not fit into a line.
 var ErrTooLong = errors.New("the record is too long")

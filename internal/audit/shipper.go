@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,13 +55,14 @@ type ShipperConfig struct {
 // ledger, one sync to its disk. A batch is sent again, byte for byte, until the ledger
 // has answered: it may have it already.
 type Shipper struct {
-	cfg    ShipperConfig
-	ledger ledgerClient
-	queue  chan *pending
-	began  chan struct{} // closed when the ledger has been asked
-	ended  chan struct{} // closed when Run returns
-	ready  atomic.Bool
-	cause  error // why Run returned; read only after ended
+	cfg      ShipperConfig
+	ledger   ledgerClient
+	resource []byte // of every request
+	queue    chan *pending
+	began    chan struct{} // closed when the ledger has been asked
+	ended    chan struct{} // closed when Run returns
+	ready    atomic.Bool
+	cause    error // why Run returned; read only after ended
 }
 
 // pending is a record that waits, and who waits for it.
@@ -77,13 +77,6 @@ type result struct {
 	err    error
 }
 
-// sealed is a record with its place in the history.
-type sealed struct {
-	record Record
-	line   []byte
-	waiter *pending
-}
-
 // NewShipper makes a Shipper. Nothing is sent before SetRoots and Run.
 func NewShipper(cfg ShipperConfig) *Shipper {
 	if cfg.Clock == nil {
@@ -96,11 +89,12 @@ func NewShipper(cfg ShipperConfig) *Shipper {
 		cfg.Stdout = io.Discard
 	}
 	return &Shipper{
-		cfg:    cfg,
-		ledger: ledgerClient{url: cfg.URL, tokenFile: cfg.TokenFile},
-		queue:  make(chan *pending, cfg.Queue),
-		began:  make(chan struct{}),
-		ended:  make(chan struct{}),
+		cfg:      cfg,
+		ledger:   ledgerClient{url: cfg.URL, tokenFile: cfg.TokenFile},
+		resource: resourceOf(cfg.Claw),
+		queue:    make(chan *pending, cfg.Queue),
+		began:    make(chan struct{}),
+		ended:    make(chan struct{}),
 	}
 }
 
@@ -175,27 +169,38 @@ func (s *Shipper) run(ctx context.Context) error {
 	}
 	s.ready.Store(true)
 	close(s.began)
-	chain := NewChain(head)
+	next := &shipment{chain: NewChain(head)}
 	for {
-		batch, err := s.collect(ctx, chain)
-		if err != nil {
+		if err := s.collect(ctx, next); err != nil {
 			return err
 		}
-		if len(batch) == 0 {
+		if len(next.batch) == 0 {
 			continue
 		}
-		body, err := otlp(s.cfg.Claw, batch)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrRefused, err)
-		}
-		if err := s.insist(ctx, "append to the ledger", func(ctx context.Context) error { return s.ledger.append(ctx, body) }); err != nil {
+		if err := s.ship(ctx, next); err != nil {
 			return err
 		}
-		for _, b := range batch {
-			b.waiter.done <- result{record: b.record}
-		}
-		s.print(batch)
 	}
+}
+
+// ship sends a shipment until it is durable, and tells those who wait for it.
+func (s *Shipper) ship(ctx context.Context, next *shipment) error {
+	next.body = appendOTLP(next.body, s.resource, next)
+	attempts := 0
+	err := s.insist(ctx, "append to the ledger", func(ctx context.Context) error {
+		attempts++
+		return s.ledger.append(ctx, next.body)
+	})
+	if err != nil {
+		return err
+	}
+	for i := range next.batch {
+		next.batch[i].waiter.done <- result{record: next.batch[i].record}
+	}
+	next.mirror = next.appendMirror(next.mirror)
+	_, _ = s.cfg.Stdout.Write(next.mirror) // a mirror: the records themselves are durable
+	next.reset(attempts == 1)
+	return nil
 }
 
 // restore tells what the Claw did before this gateway was started.
@@ -215,20 +220,16 @@ func (s *Shipper) restore(ctx context.Context) error {
 }
 
 // collect waits for a record, and takes all that wait with it, sealed.
-func (s *Shipper) collect(ctx context.Context, chain *Chain) ([]sealed, error) {
+func (s *Shipper) collect(ctx context.Context, into *shipment) error {
 	var next *pending
 	select {
 	case next = <-s.queue:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	var batch []sealed
-	for size := 0; next != nil; {
-		if b, ok := s.seal(next, chain); ok {
-			batch = append(batch, b)
-			size += len(b.line)
-		}
-		if len(batch) >= maxBatch || size >= maxBatchBytes {
+	for next != nil {
+		into.seal(next, s.cfg.Clock.Now())
+		if len(into.batch) >= maxBatch || len(into.lines) >= maxBatchBytes {
 			break
 		}
 		select {
@@ -237,24 +238,7 @@ func (s *Shipper) collect(ctx context.Context, chain *Chain) ([]sealed, error) {
 			next = nil
 		}
 	}
-	return batch, nil
-}
-
-// seal gives a record its place, unless nobody waits for it any more.
-func (s *Shipper) seal(p *pending, chain *Chain) (sealed, bool) {
-	if p.ctx.Err() != nil {
-		return sealed{}, false
-	}
-	record, line, err := chain.Seal(p.record, s.cfg.Clock.Now())
-	if errors.Is(err, ErrTooLong) && len(p.record.Parameters) > 0 {
-		p.record.Parameters = cut(p.record.Parameters)
-		record, line, err = chain.Seal(p.record, s.cfg.Clock.Now())
-	}
-	if err != nil {
-		p.done <- result{err: err}
-		return sealed{}, false
-	}
-	return sealed{record: record, line: line, waiter: p}, true
+	return nil
 }
 
 // insist tries until it succeeds, is refused for good, or ctx is done.
@@ -273,35 +257,6 @@ func (s *Shipper) insist(ctx context.Context, what string, try func(context.Cont
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// print writes what namespace viewers may know of each record: no parameters, nobody's
-// words, no names of people or resources.
-func (s *Shipper) print(batch []sealed) {
-	out := json.NewEncoder(s.cfg.Stdout)
-	for _, b := range batch {
-		r := b.record
-		line := struct {
-			Time       time.Time `json:"time"`
-			Record     uint64    `json:"record"`
-			Hash       string    `json:"hash"`
-			Phase      Phase     `json:"phase"`
-			Direction  Direction `json:"direction"`
-			Kind       Kind      `json:"kind"`
-			Connector  string    `json:"connector,omitempty"`
-			Operation  string    `json:"operation,omitempty"`
-			Action     string    `json:"action,omitempty"`
-			Decision   Decision  `json:"decision"`
-			Rule       string    `json:"rule,omitempty"`
-			Credential string    `json:"credential,omitempty"`
-			Status     int       `json:"status,omitempty"`
-			LatencyMS  int64     `json:"latencyMs,omitempty"`
-		}{r.Time, r.Seq, r.Hash, r.Phase, r.Direction, r.Kind, r.Connector, r.Operation, r.Action, r.Decision, r.Rule, r.Credential, 0, r.LatencyMS}
-		if r.Upstream != nil {
-			line.Status = r.Upstream.Status
-		}
-		_ = out.Encode(line) // a mirror: the record itself is durable
 	}
 }
 

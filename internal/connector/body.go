@@ -50,7 +50,8 @@ func (call *Call) readBody(b *book, r Request) error {
 // everybody knows them.
 func readContentType(contentType string) (media string, params map[string]string, err error) {
 	media, params, err = mime.ParseMediaType(contentType)
-	if err != nil || strings.ContainsAny(contentType, "*\\\r\n\x00") {
+	if err != nil || !strings.Contains(media, "/") || !isASCII(contentType) || strings.ContainsAny(contentType, `*\`) ||
+		mime.FormatMediaType(media, params) == "" {
 		return "", nil, errors.New("the body has no content type, or a wrong one")
 	}
 	return media, params, nil

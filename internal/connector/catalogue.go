@@ -101,7 +101,7 @@ func readConnector(file, more []byte) (*Connector, error) {
 		return nil, err
 	}
 	if len(more) > 0 {
-		if rest, operations := cut(more); len(operations) == 0 || strings.TrimSpace(withoutComments(rest)) != "" {
+		if rest, operations := cut(more); len(operations) == 0 || strings.TrimSpace(uncommented(rest)) != "" {
 			return nil, errors.New("operations: the file of operations must have nothing but operations, one item after the other")
 		}
 		_, more = cut(more)
@@ -110,7 +110,7 @@ func readConnector(file, more []byte) (*Connector, error) {
 	return conn, conn.prepare()
 }
 
-func withoutComments(text []byte) string {
+func uncommented(text []byte) string {
 	var out strings.Builder
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasPrefix(line, "#") {

@@ -220,7 +220,10 @@ type Operation struct {
 	Keys []KeyRule `json:"keys,omitempty"`
 	// Nested limits what is somewhere within body parameters.
 	Nested []NestedRule `json:"nested,omitempty"`
-	// Queries are the fields a GraphQL document may select, for a body of kind GraphQL.
+	// Queries are the fields a GraphQL document may select, for a body of kind GraphQL: issue(id!).title. Each is a path
+	// from the root to a field that has none within it, with the arguments that may be given, and an exclamation mark
+	// after those that must be. A mutation is written with its action: mutation Write issueCreate(input!).success.
+	// What arguments say is at the places argument.issue.id, argument.issueCreate.input.teamId.
 	Queries []string `json:"queries,omitempty"`
 	// Response is what of the answer the agent sees; all of it where nil.
 	Response *Response `json:"response,omitempty"`
@@ -231,6 +234,7 @@ type Operation struct {
 
 	segments []segment // of the path
 	judged   judged    // what the rules above come to
+	graph    graph     // what Queries come to
 }
 
 // BodyKind is how a body is encoded.

@@ -44,6 +44,8 @@ type Call struct {
 	members   []member // of JSON
 	media     *file    // that JSON describes
 	mail      *message
+	rpc       *rpc     // of MCP
+	arguments []member // of the fields a GraphQL document selects, by argument.FIELD.NAME
 }
 
 // Refusal is why a request is refused without asking the policy.
@@ -173,6 +175,9 @@ func (call *Call) read(b *book, r Request) error {
 		return fmt.Errorf("query: %w", err)
 	}
 	if err := call.readBody(b, r); err != nil {
+		return err
+	}
+	if err := call.readMailMember(); err != nil {
 		return err
 	}
 	if err := call.checkRules(); err != nil {

@@ -13,7 +13,7 @@ import (
 // keeps its length; it is asked before anything is cut. Of a long list the end is kept: in a conversation, that
 // is what is new.
 func (call *Call) Parameters(limit int, hide func(string) string) json.RawMessage {
-	if len(call.query)+len(call.form)+len(call.members) == 0 {
+	if len(call.query)+len(call.form)+len(call.members)+len(call.files) == 0 && call.media == nil {
 		return nil
 	}
 	w := summary{limit: limit, hide: hide}
@@ -30,8 +30,21 @@ func (call *Call) Parameters(limit int, hide func(string) string) json.RawMessag
 		w.name(m.key)
 		w.member(m, 1)
 	}
+	for _, f := range call.files {
+		w.name(f.name)
+		w.file(f)
+	}
+	if call.media != nil {
+		w.name("")
+		w.file(*call.media)
+	}
 	w.buf = append(w.buf, '}')
 	return w.buf
+}
+
+// file writes what a file is, and nothing of what is in it.
+func (w *summary) file(f file) {
+	w.text(fmt.Sprintf("file %s %s (%d bytes)", f.filename, f.media, len(f.data)), summaryText)
 }
 
 const (

@@ -21,6 +21,8 @@ const (
 	inQuery placeKind = "query"
 	inBody  placeKind = "body"
 	inMail  placeKind = "mail"
+	// of a field that a GraphQL document selects: argument.FIELD.NAME
+	inArgument placeKind = "argument"
 )
 
 // step is one step on the way to a place.
@@ -47,6 +49,11 @@ func readPlace(text string) (place, error) {
 	}
 	switch p.kind {
 	case inBody:
+		return p, nil
+	case inArgument:
+		if len(p.steps) < 2 {
+			return p, fmt.Errorf("%q is not argument.FIELD.NAME", text)
+		}
 		return p, nil
 	case inQuery, inPath, inMail:
 		if len(p.steps) > 1 || p.steps[0].each && p.kind != inQuery || p.kind == inMail && rest != mailFrom && rest != mailRecipients {
@@ -110,6 +117,8 @@ func (call *Call) visit(p *place, show func(found) error) error {
 		}
 	case inMail:
 		return call.mail.visit(name, show)
+	case inArgument:
+		return call.visitArgument(p, show)
 	}
 	return nil
 }

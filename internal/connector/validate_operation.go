@@ -158,6 +158,8 @@ func (c *Connector) known(op *Operation, p *place) error {
 		return fmt.Errorf("%q, but the operation has no body with parameters", p.text)
 	case p.kind == inMail && op.Mail == "":
 		return fmt.Errorf("%q, but the operation has no mail", p.text)
+	case p.kind == inArgument && len(op.Queries) == 0:
+		return fmt.Errorf("%q, but the operation has no queries", p.text)
 	}
 	c.know(op, p)
 	return nil

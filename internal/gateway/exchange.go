@@ -37,9 +37,10 @@ type exchange struct {
 	call     *connector.Call
 	snap     *state.Snapshot // that decided
 	verdict  policy.Verdict
-	key      string       // what is put into the slot
-	leave    func()       // tells the meter that the call is over
-	decided  audit.Record // durable
+	key      string          // what is put into the slot
+	own      map[string]bool // ids of whom the key belongs to
+	leave    func()          // tells the meter that the call is over
+	decided  audit.Record    // durable
 
 	cancel   context.CancelFunc // of the request to the provider
 	silence  *time.Timer        // calls it when nothing comes for too long
@@ -52,6 +53,10 @@ type exchange struct {
 	digest   hash.Hash
 	started  bool     // the answer's head has been written to the agent
 	filtered bool     // the answer is not passed on as it came
+	tap      *tap     // counts tokens; nil where there are none
+	tokens   int64    // that a model took, as far as is known
+	taken    int      // things that were taken out of the answer
+	findings []string // in the answer
 	removed  []string // headers of the answer that lead to where the grant leads nobody
 	result   string
 }
@@ -64,12 +69,16 @@ func (ex *exchange) serve(target step) bool {
 	ex.began = ex.s.p.cfg.Clock.Now()
 	ex.unread = ex.h.length != 0
 	defer ex.done()
-	for _, next := range []step{target, ex.readBody, ex.match, ex.findKeys, ex.decide, ex.limit, ex.record} {
+	for _, next := range []step{target, ex.readBody, ex.match, ex.findKeys, ex.decide, ex.limit, ex.findSelf, ex.record} {
 		if err := next(); err != nil {
 			return ex.refuse(asDenial(err)) && !ex.h.closes
 		}
 	}
 	defer ex.outcome()
+	if ex.h.upgrade {
+		ex.upgraded()
+		return false
+	}
 	if err := ex.send(); err != nil {
 		return ex.fail(err) && !ex.h.closes
 	}
@@ -97,6 +106,9 @@ func asDenial(err error) *Denial {
 func (ex *exchange) origin() error {
 	if ex.h.host != ex.host && ex.h.host != ex.host+":443" {
 		return closing(denied("default", "the Host header is not the host of the tunnel"))
+	}
+	if ex.h.method == http.MethodConnect {
+		ex.shape = connector.DenialProblem // a status of success would be taken for an open tunnel
 	}
 	if ex.h.method == http.MethodConnect || ex.h.target[0] != '/' {
 		return malformed(http.StatusBadRequest, "inside a tunnel the target is a path")
@@ -166,7 +178,6 @@ func (ex *exchange) match() error {
 
 // decide asks the policy, and finds the key.
 func (ex *exchange) decide() error {
-	op := ex.call.Operation
 	ex.snap = ex.s.p.cfg.Source.Current()
 	if !ex.snap.Active() {
 		return closing(denied(ruleGrant, inactive(ex.snap)))
@@ -174,7 +185,7 @@ func (ex *exchange) decide() error {
 	if now, ok := ex.s.p.catalogue(ex.snap).Find(ex.host, ex.path); !ok || now.Connector != ex.connector {
 		return closing(denied("catalogue", "what the connector is has changed while the request was read: ask again"))
 	}
-	call := policy.Call{Connector: ex.connector.Name, Operation: op.ID, Action: op.Action, Authority: op.Authority, Resources: ex.call.Resources, At: ex.s.p.cfg.Clock.Now()}
+	call := ex.policyCall()
 	ex.verdict = policy.DecideCall(ex.snap.Grant, call)
 	if !ex.verdict.Allowed {
 		return denied(ex.verdict.Rule, untilWhen(ex.snap.Grant, call, ex.verdict))
@@ -188,7 +199,10 @@ func (ex *exchange) decide() error {
 		return denied(ex.verdict.Rule, "the credential's key cannot be written where it belongs: it has a line break or another character that may not be there")
 	}
 	ex.key = auth.Render(key.Reveal())
-	j := &judged{call: call, credential: ex.verdict.Credential, slot: name, key: fingerprint(ex.snap, ex.verdict.Credential, name)}
+	j := &judged{
+		call: call, credential: ex.verdict.Credential, slot: name, key: fingerprint(ex.snap, ex.verdict.Credential, name),
+		definition: definition(ex.snap, ex.connector.Name),
+	}
 	if rule, reason := ex.s.enter(j, ex.snap); reason != "" {
 		return closing(denied(rule, reason))
 	}

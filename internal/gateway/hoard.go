@@ -84,6 +84,8 @@ func (h *hoard) clear() { h.data = h.data[:0] }
 
 // free gives the room back.
 func (h *hoard) free() {
-	h.memory.Release(h.reserved)
+	if h.reserved > 0 {
+		h.memory.Release(h.reserved)
+	}
 	h.data, h.reserved = nil, 0
 }

@@ -22,6 +22,7 @@ type judged struct {
 	credential string
 	slot       string
 	key        [sha256.Size]byte
+	definition string // of the connector, where it is the organization's own
 }
 
 // watch makes sure that s is judged again when the current snapshot ends, and judges it under that one.
@@ -138,6 +139,8 @@ func (s *session) judge(snap *state.Snapshot) (rule, reason string) {
 	switch {
 	case !v.Allowed:
 		return ruleOfCut(v), "no longer allowed: " + v.Reason
+	case definition(snap, call.Connector) != s.current.definition:
+		return ruleGrant, "the connector's definition has changed"
 	case v.Credential != s.current.credential || fingerprint(snap, v.Credential, s.current.slot) != s.current.key:
 		return ruleGrant, "the credential has changed or was revoked"
 	}
@@ -221,6 +224,16 @@ func grants(grant *v1alpha1.ClawGrantSpec, name string) bool {
 	return slices.ContainsFunc(grant.Channels, func(c v1alpha1.ChannelRequest) bool { return string(c.Connector) == name }) ||
 		slices.ContainsFunc(grant.Tools, func(t v1alpha1.ToolRequest) bool { return string(t.Connector) == name }) ||
 		slices.ContainsFunc(grant.Models, func(m v1alpha1.ModelRequest) bool { return string(m.Connector) == name })
+}
+
+// definition is that of a connector that is the organization's own, and empty for any other.
+func definition(snap *state.Snapshot, connector string) string {
+	for i := range snap.Grant.Connectors {
+		if c := &snap.Grant.Connectors[i]; string(c.Name) == connector {
+			return c.Definition
+		}
+	}
+	return ""
 }
 
 // fingerprint identifies a key without keeping it; zero if there is none.

@@ -214,7 +214,7 @@ var keyWords = []string{"authorization", "api-key", "apikey", "token", "secret",
 func neverPassed(name string) bool {
 	switch name {
 	case "host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "content-length", "content-encoding", "expect",
-		"keep-alive", "x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url", "forwarded":
+		"keep-alive", "x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url", "forwarded", "mcp-method", "mcp-name":
 		return true
 	}
 	return strings.HasPrefix(name, "proxy-") || strings.HasPrefix(name, "sec-websocket-") || strings.HasPrefix(name, "x-forwarded-") ||

@@ -68,6 +68,8 @@ const (
 	lookupsEvery = rate.Limit(1) // records in a second, after the first lookupsBurst
 	lookupsBurst = 20
 	maxLookups   = 16 // names in a record
+
+	kindOfLookups = audit.KindControl
 )
 
 // lookups are questions that were refused and are not recorded yet.
@@ -146,7 +148,7 @@ func (p *Proxy) awaitTurn(d time.Duration) bool {
 
 func (p *Proxy) recordLookup(rule string, f *lookedUp) {
 	r := p.newRecord(p.cfg.Source.Current(), audit.PhaseDecision, nil)
-	r.Kind, r.Operation = audit.KindControl, "resolve"
+	r.Kind, r.Operation = kindOfLookups, "resolve"
 	r.Decision, r.Rule, r.Reason = audit.Denied, rule, f.reason
 	for _, name := range f.names {
 		r.Resources = append(r.Resources, "name:"+name)

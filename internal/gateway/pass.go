@@ -29,6 +29,12 @@ func (ex *exchange) relay() bool {
 	if limit := ex.answerLimit(); !bodiless && limit > 0 && ex.answer.ContentLength > limit {
 		return ex.withhold(answerTooLarge(limit))
 	}
+	if !bodiless {
+		if f := ex.filter(); f != nil {
+			ex.filtered = true
+			return f(secrets)
+		}
+	}
 	chunked := ex.answer.ContentLength < 0 && !bodiless
 	head := ex.answerHead(secrets, chunked, bodiless)
 	ex.started = true
@@ -44,7 +50,9 @@ func (ex *exchange) relay() bool {
 		}
 		head = nil
 	}
+	ex.tap = ex.newTap()
 	err := ex.copyBody(secrets, head, chunked)
+	ex.tap.end(err == nil)
 	ex.result = ex.ending(err)
 	return err == nil
 }
@@ -97,6 +105,7 @@ func (ex *exchange) emit(buf, head, out []byte, chunked bool) error {
 	if err := ex.put(buf, head, out, chunked); err != nil {
 		return err
 	}
+	ex.tap.take(out)
 	return tooLarge
 }
 

@@ -1,15 +1,19 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/policy"
@@ -36,13 +40,51 @@ func (p *Proxy) append(r audit.Record) (audit.Record, error) {
 // delivers one, and may say it anywhere. Parameters are cut short, and so are seen to before.
 func (p *Proxy) hideKeys(r *audit.Record) {
 	hide := p.secretsOf(p.cfg.Source.Current()).scrubText
-	r.Reason = hide(r.Reason)
+	for _, text := range [...]*string{&r.Reason, &r.Connector, &r.Operation, &r.Actor, &r.Rule, &r.Credential} {
+		*text = oneLine(hide(*text))
+	}
 	for i := range r.Resources {
-		r.Resources[i] = hide(r.Resources[i])
+		r.Resources[i] = oneLine(hide(r.Resources[i]))
 	}
 	if r.Upstream != nil {
-		r.Upstream.Host = hide(r.Upstream.Host)
+		r.Upstream.Host, r.Upstream.Address = oneLine(hide(r.Upstream.Host)), oneLine(r.Upstream.Address)
 	}
+	r.Parameters = printable(r.Parameters)
+}
+
+// isUnprintable reports whether a terminal, or who reads lines, would obey a character rather than show it: controls, and
+// what breaks lines or turns text around in Unicode.
+func isUnprintable(c rune) bool {
+	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || unicode.Is(unicode.Bidi_Control, c)
+}
+
+// oneLine is a text without such characters.
+func oneLine(s string) string {
+	if strings.IndexFunc(s, isUnprintable) < 0 {
+		return s
+	}
+	return strings.Map(func(c rune) rune {
+		if isUnprintable(c) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, s)
+}
+
+// printable is JSON in which such characters are spelled out: they can be in strings only.
+func printable(doc json.RawMessage) json.RawMessage {
+	if bytes.IndexFunc(doc, isUnprintable) < 0 {
+		return doc
+	}
+	var out []byte
+	for _, c := range string(doc) {
+		if isUnprintable(c) {
+			out = fmt.Appendf(out, `\u%04x`, c)
+		} else {
+			out = utf8.AppendRune(out, c)
+		}
+	}
+	return out
 }
 
 // patiently makes contexts for records. Those of one moment share one: a timer for each record costs more than the
@@ -93,7 +135,7 @@ func (ex *exchange) decision() audit.Record {
 		r.Parameters = ex.asked(hide)
 		return r
 	}
-	r.Operation, r.Action, r.Kind = call.Operation.ID, string(call.Operation.Action), kindOf(call.Operation.Authority)
+	r.Operation, r.Action, r.Kind = call.Operation.ID, string(call.Action), kindOf(call.Operation.Authority)
 	r.Parameters = call.Parameters(maxParameters, hide)
 	for _, res := range call.Resources {
 		r.Resources = append(r.Resources, res.Type+":"+res.Name)
@@ -132,6 +174,12 @@ func kindOf(a policy.Authority) audit.Kind {
 // ended says how the call ended, and what of the answer was not passed on.
 func (ex *exchange) ended() string {
 	out := ex.result
+	if ex.taken > 0 {
+		out += fmt.Sprintf("; %d things that the grant does not cover were taken out", ex.taken)
+	}
+	for _, f := range ex.findings {
+		out += "; " + f
+	}
 	if len(ex.removed) > 0 {
 		out += "; the answer led to where the grant leads nobody, in " + strings.Join(slices.Sorted(slices.Values(ex.removed)), ", ")
 	}
@@ -149,6 +197,7 @@ func (ex *exchange) outcome() {
 		Upstream:    &audit.Upstream{Host: ex.host, Address: ex.address(), Status: ex.status},
 		BytesIn:     ex.received,
 		BytesOut:    d.BytesOut,
+		Tokens:      ex.tokens,
 		LatencyMS:   ex.s.p.cfg.Clock.Since(ex.began).Milliseconds(),
 		Correlation: strconv.FormatUint(d.Seq, 10),
 	}

@@ -39,6 +39,9 @@ func (ex *exchange) header(auth connector.Auth) http.Header {
 		header["Content-Type"] = []string{ex.call.ContentType}
 	}
 	header["Accept-Encoding"] = []string{"identity"} // what is compressed cannot be scrubbed
+	for name, value := range ex.call.MessageHeaders() {
+		header[http.CanonicalHeaderKey(name)] = []string{value}
+	}
 	if !auth.Path {
 		header[http.CanonicalHeaderKey(auth.Header)] = []string{ex.key}
 	}

@@ -107,7 +107,7 @@ func (s *session) recordArrival(a *arrival, err error) {
 	case errors.Is(err, errHelloSize):
 		rule, reason = "tls", errHelloSize.Error()
 	default:
-		rule, reason = "tls", "the connection did not begin with TLS"
+		rule, reason = "tls", whyNoHello(err)
 	}
 	snap := s.p.cfg.Source.Current()
 	r := s.p.newRecord(snap, audit.PhaseDecision, a.connector)
@@ -116,6 +116,20 @@ func (s *session) recordArrival(a *arrival, err error) {
 		r.Upstream = &audit.Upstream{Host: presentable(a.host)}
 	}
 	_, _ = s.appendDenial(r) // nothing follows from it
+}
+
+// whyNoHello says what was wrong with what came instead of a ClientHello.
+func whyNoHello(err error) string {
+	var header tls.RecordHeaderError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &header):
+		return "the connection did not begin with TLS"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "TLS did not begin in time"
+	default:
+		return "the first message of TLS cannot be understood"
+	}
 }
 
 // servePlain refuses one request, in words.

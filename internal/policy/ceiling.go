@@ -35,6 +35,7 @@ type ceiling struct {
 	policies    []string // those of the cage, without the baseline
 	allow, deny rules
 	require     []from[v1alpha1.PolicyRequirements]
+	catalogue   Catalogue
 }
 
 type rules struct {
@@ -87,7 +88,8 @@ func (s source) change() string {
 }
 
 // newCeiling flattens the baseline and the policies that select the Claw.
-func newCeiling(org *v1alpha1.ClawOrganization, policies []v1alpha1.ClawPolicy, dir *Directory, claw *v1alpha1.Claw) ceiling {
+func newCeiling(in *Input, dir *Directory, claw *v1alpha1.Claw) ceiling {
+	org, policies := in.Organization, in.Policies
 	var over []*v1alpha1.ClawPolicy
 	for i := range policies {
 		if Binds(&policies[i], dir, claw) {
@@ -96,7 +98,7 @@ func newCeiling(org *v1alpha1.ClawOrganization, policies []v1alpha1.ClawPolicy, 
 	}
 	slices.SortStableFunc(over, func(a, b *v1alpha1.ClawPolicy) int { return strings.Compare(a.Name, b.Name) })
 
-	var c ceiling
+	c := ceiling{catalogue: in.Catalogue}
 	if org != nil {
 		c.narrow(source{name: org.Name, baseline: true}, org.Spec.Baseline.Deny, org.Spec.Baseline.Require)
 	}
@@ -115,7 +117,7 @@ func newCeiling(org *v1alpha1.ClawOrganization, policies []v1alpha1.ClawPolicy, 
 func (c *ceiling) narrow(by source, deny v1alpha1.PolicyRules, require v1alpha1.PolicyRequirements) {
 	c.deny.add(by, deny)
 	c.deny.tools = append(c.deny.tools, closeTools(by, deny)...)
-	c.deny.channels = append(c.deny.channels, closeChannels(by, deny)...)
+	c.deny.channels = append(c.deny.channels, c.closeChannels(by, deny)...)
 	c.require = append(c.require, from[v1alpha1.PolicyRequirements]{by, require})
 }
 
@@ -150,7 +152,7 @@ func closeTools(by source, denied v1alpha1.PolicyRules) []from[v1alpha1.ToolRule
 
 // closeChannels turns the channels that are denied to tools into denials of channels as well: being
 // reached in one is to read there, and to answer is to write.
-func closeChannels(by source, denied v1alpha1.PolicyRules) []from[v1alpha1.ChannelRule] {
+func (c *ceiling) closeChannels(by source, denied v1alpha1.PolicyRules) []from[v1alpha1.ChannelRule] {
 	var out []from[v1alpha1.ChannelRule]
 	deny := func(rule v1alpha1.ToolRule, channels []v1alpha1.Pattern) {
 		out = append(out, from[v1alpha1.ChannelRule]{by, v1alpha1.ChannelRule{Connector: rule.Connector, Channels: channels}})
@@ -162,8 +164,11 @@ func closeChannels(by source, denied v1alpha1.PolicyRules) []from[v1alpha1.Chann
 			deny(rule, nil)
 		default:
 			for _, scope := range rule.Resources {
-				if scope.Type == ResourceChannel {
+				switch kind := kindOf(c.catalogue, rule.Connector, scope.Type); {
+				case scope.Type == ResourceChannel && len(scope.Domains) == 0:
 					deny(rule, scope.Names)
+				case scope.Type == ResourceChannel, !kind.known:
+					deny(rule, nil) // nobody can say that channels were not meant
 				}
 			}
 		}

@@ -45,8 +45,9 @@ func (n *narrowing) placeChannels() {
 		e.outside = len(ask.Users)
 		e.domains = e.outside + len(ask.Correspondents.Users)
 		e.persons = e.domains + len(ask.Correspondents.Domains)
+		e.Channels = n.kindOf(ask.Connector, ResourceChannel).foldAll(ask.Channels)
 		e.channels, e.people = s.channels.take(len(ask.Channels)), s.people.take(e.persons)
-		for c, p := range ask.Channels {
+		for c, p := range e.Channels {
 			s.channels.add(e.channels, kindChannel, p, c)
 		}
 		for u, p := range ask.Users {
@@ -82,17 +83,17 @@ type channelCover struct {
 
 // channelAllows looks up what the rules cover at a connector.
 func (n *narrowing) channelAllows(connector v1alpha1.ConnectorName) []channelCover {
-	s := n.channelSpaces[connector]
+	s, kind := n.channelSpaces[connector], n.kindOf(connector, ResourceChannel)
 	return lookUp(&n.channelAllow, connector, n.ceiling.allow.channels, channelConnector, func(r from[v1alpha1.ChannelRule]) channelCover {
-		return channelCover{r, s.channels.covered(nil, kindChannel, r.rule.Channels), s.coveredPeople(&r.rule)}
+		return channelCover{r, s.channels.covered(nil, kindChannel, kind.foldAll(r.rule.Channels)), s.coveredPeople(&r.rule)}
 	})
 }
 
 // channelDenials looks up what the denials overlap at a connector.
 func (n *narrowing) channelDenials(connector v1alpha1.ConnectorName) []channelCover {
-	s := n.channelSpaces[connector]
+	s, kind := n.channelSpaces[connector], n.kindOf(connector, ResourceChannel)
 	return lookUp(&n.channelDeny, connector, n.ceiling.deny.channels, channelConnector, func(r from[v1alpha1.ChannelRule]) channelCover {
-		return channelCover{r, s.deniedChannels(&r.rule), s.deniedPeople(&r.rule)}
+		return channelCover{r, s.deniedChannels(kind.foldAll(r.rule.Channels)), s.deniedPeople(&r.rule)}
 	})
 }
 
@@ -116,11 +117,11 @@ func (s *channelSpaces) coveredPeople(rule *v1alpha1.ChannelRule) set {
 	return out
 }
 
-func (s *channelSpaces) deniedChannels(rule *v1alpha1.ChannelRule) set {
-	if len(rule.Channels) == 0 {
+func (s *channelSpaces) deniedChannels(channels []v1alpha1.Pattern) set {
+	if len(channels) == 0 {
 		return s.channels.all(nil, kindChannel)
 	}
-	return s.channels.overlapped(nil, kindChannel, rule.Channels)
+	return s.channels.overlapped(nil, kindChannel, channels)
 }
 
 // deniedPeople finds whom a denial is about. Users are denied as what they are and as correspondents.
@@ -136,7 +137,7 @@ func (s *channelSpaces) deniedPeople(rule *v1alpha1.ChannelRule) set {
 	for _, ids := range [][]v1alpha1.Pattern{rule.Users, rule.Correspondents.Users} {
 		out = s.people.overlapped(out, kindFolded, folded(ids))
 		for _, p := range ids {
-			out = s.deniedInDomains(out, p)
+			out = s.people.domainsOf(out, kindDomain, p)
 		}
 	}
 	for _, d := range rule.Correspondents.Domains {
@@ -157,18 +158,6 @@ func folded(ids []v1alpha1.Pattern) []v1alpha1.Pattern {
 	out := make([]v1alpha1.Pattern, 0, len(ids))
 	for _, id := range ids {
 		out = append(out, v1alpha1.Pattern(strings.ToLower(string(id))))
-	}
-	return out
-}
-
-// deniedInDomains finds the domains in which a denied id is.
-func (s *channelSpaces) deniedInDomains(out set, denied v1alpha1.Pattern) set {
-	text, prefix, ok := split(denied)
-	if prefix || !ok {
-		return s.people.all(out, kindDomain)
-	}
-	if domain, address := mailDomain(text); address {
-		return s.people.overlapped(out, kindDomain, []v1alpha1.Pattern{v1alpha1.Pattern(domain)})
 	}
 	return out
 }

@@ -19,6 +19,7 @@ type connectorClaims struct {
 	principals []string        // identities of exactly one member, in order
 	contested  []contest       // identities of several, in order
 	disputed   map[string]bool // the same, to look up
+	alike      map[string]bool // identities in lower case that several members have, however each writes it
 }
 
 // contest is an identity that several members claim.
@@ -59,8 +60,14 @@ func claim(by map[string][]v1alpha1.MemberName, id string, name v1alpha1.MemberN
 
 // settle parts the ids of one member from those of several.
 func settle(ids map[string][]v1alpha1.MemberName) *connectorClaims {
-	c := &connectorClaims{disputed: map[string]bool{}}
+	c := &connectorClaims{disputed: map[string]bool{}, alike: map[string]bool{}}
+	first := map[string]v1alpha1.MemberName{}
 	for id, names := range ids {
+		lower := strings.ToLower(id)
+		if by, ok := first[lower]; ok && by != names[0] || len(names) > 1 {
+			c.alike[lower] = true
+		}
+		first[lower] = names[0]
 		if len(names) == 1 {
 			c.principals = append(c.principals, id)
 			continue

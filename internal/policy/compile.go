@@ -76,7 +76,7 @@ func Compile(in Input) Result {
 	}
 	spec := &in.Claw.Spec
 	dir := directoryOf(in)
-	n := &narrowing{Input: in, dir: dir, ceiling: newCeiling(in.Organization, in.Policies, dir, in.Claw)}
+	n := &narrowing{Input: in, dir: dir, ceiling: newCeiling(&in, dir, in.Claw)}
 
 	grant := v1alpha1.ClawGrantSpec{ClawUID: string(in.Claw.UID), Visibility: spec.Visibility}
 	grant.AgentPort, grant.AgentPath = agentAddress(spec)
@@ -98,7 +98,7 @@ func Compile(in Input) Result {
 		grant.Channels, grant.Tools, grant.Models, grant.Audience = nil, nil, nil, nil
 		n.large = false
 	}
-	grant.Credentials = n.credentials(&grant)
+	grant.Credentials, grant.Connectors = n.credentials(&grant), n.connectors(&grant)
 	n.fit(&grant)
 	result.Expired = n.expired(grant.ExpiresAt)
 	grant.State = grantState(in, result.Expired)
@@ -248,8 +248,8 @@ func (n *narrowing) entries() (channels []v1alpha1.ChannelRequest, tools []v1alp
 		if granted := n.tools(ask); n.usable(ask.path, ask.Connector, ask.Credential) {
 			tools = append(tools, granted...)
 			for k := range granted {
-				for _, scope := range granted[k].Resources {
-					n.weigh(scope.Names)
+				for s := range granted[k].Resources {
+					n.weighScope(&granted[k].Resources[s])
 				}
 				n.weigh()
 			}
@@ -277,14 +277,9 @@ func (n *narrowing) offered(question string, gather func(*offer)) *offer {
 	return n.offers[question]
 }
 
-// known judges whether the catalogue has the connector of an entry.
-func (n *narrowing) known(path string, connector v1alpha1.ConnectorName) bool {
-	if n.Catalogue != nil && n.Catalogue.Known(string(connector)) {
-		return true
-	}
-	n.report(path+".connector", v1alpha1.WithheldUnknownConnector, "",
-		fmt.Sprintf("asked for connector %q; the catalogue has no such connector: correct the name", connector))
-	return false
+// has reports whether the catalogue has a connector.
+func (n *narrowing) has(connector v1alpha1.ConnectorName) bool {
+	return n.Catalogue != nil && n.Catalogue.Known(string(connector))
 }
 
 // audience lists whom the visibility admits at every connector the Claw is reached through.

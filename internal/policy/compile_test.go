@@ -270,9 +270,12 @@ func TestGrantState(t *testing.T) {
 // A grant that could not be stored would leave the one before it in force: it gives nothing instead.
 func TestGrantFitsIntoAnObject(t *testing.T) {
 	in := example()
+	types := map[string]ResourceFacts{}
+	in.Catalogue = Connectors{"slack": types}
 	ask := v1alpha1.ToolRule{Connector: "slack", Actions: []v1alpha1.Action{v1alpha1.ActionRead}}
 	for kind := range 8 {
 		scope := v1alpha1.ResourceScope{Type: fmt.Sprintf("t%d", kind)}
+		types[scope.Type] = ResourceFacts{}
 		for i := range 128 {
 			scope.Names = append(scope.Names, v1alpha1.Pattern(fmt.Sprintf("C%05d", i)))
 		}

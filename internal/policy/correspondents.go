@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
@@ -30,17 +31,14 @@ func isDomain(d v1alpha1.Domain) bool {
 
 // corresponds reports whether somebody is one of the correspondents.
 func corresponds(c *v1alpha1.Correspondents, actor string) bool {
-	if matchesAny(c.Users, actor) {
-		return true
-	}
-	domain, ok := mailDomain(actor)
-	if !ok {
+	return matchesAny(c.Users, actor) || inDomains(c.Domains, actor)
+}
+
+// inDomains reports whether an address is in one of the domains.
+func inDomains(domains []v1alpha1.Domain, address string) bool {
+	if len(domains) == 0 {
 		return false
 	}
-	for _, d := range c.Domains {
-		if isDomain(d) && string(d) == domain {
-			return true
-		}
-	}
-	return false
+	domain, ok := mailDomain(address)
+	return ok && slices.ContainsFunc(domains, func(d v1alpha1.Domain) bool { return isDomain(d) && string(d) == domain })
 }

@@ -30,7 +30,7 @@ type CredentialCheck struct {
 
 // NewCredentialCheck gathers what the policies over in.Claw say of its credentials.
 func NewCredentialCheck(in Input) *CredentialCheck {
-	return &CredentialCheck{ceiling: newCeiling(in.Organization, in.Policies, directoryOf(in), in.Claw), claw: in.Claw.Name, now: in.Now}
+	return &CredentialCheck{ceiling: newCeiling(&in, directoryOf(in), in.Claw), claw: in.Claw.Name, now: in.Now}
 }
 
 // Check is CheckCredential for a credential whose spec.claw is that Claw.
@@ -54,7 +54,7 @@ func CredentialOutlives(in Input, cred *v1alpha1.ClawCredential, rotatedAt time.
 	}
 	claw := &v1alpha1.Claw{}
 	claw.Namespace, claw.Name, claw.Spec.Owner = cred.Namespace, string(cred.Spec.Claw.Name), cred.Spec.Claw.Owner
-	c := newCeiling(in.Organization, in.Policies, directoryOf(in), claw)
+	c := newCeiling(&in, directoryOf(in), claw)
 	if _, days, ok := c.maxAge(); ok && in.Now.Before(after(rotatedAt, days)) {
 		return after(rotatedAt, days)
 	}

@@ -173,7 +173,7 @@ func byConnector(grant *v1alpha1.ClawGrantSpec, call Call) Verdict {
 func coversResources(scopes []v1alpha1.ResourceScope, resources []Resource) bool {
 	for _, r := range resources {
 		if !slices.ContainsFunc(scopes, func(s v1alpha1.ResourceScope) bool {
-			return s.Type == r.Type && matchesAny(s.Names, r.Name)
+			return s.Type == r.Type && (matchesAny(s.Names, r.Name) || inDomains(s.Domains, r.Name))
 		}) {
 			return false
 		}

@@ -148,3 +148,22 @@ func (d *Directory) admitted(spec *v1alpha1.ClawSpec) map[v1alpha1.MemberName]bo
 	}
 	return out
 }
+
+// identitiesOf lists the identities of a member at a connector that are nobody else's, in order: in lower case where
+// they are judged so. What could be taken for a pattern, or is too long for one, is left out.
+func (d *Directory) identitiesOf(name v1alpha1.MemberName, connector v1alpha1.ConnectorName, fold bool) []string {
+	claims := d.claims().at(connector)
+	var out []string
+	for _, id := range d.members[name].Identities[string(connector)] {
+		taken := claims.disputed[id]
+		if fold {
+			id = strings.ToLower(id)
+			taken = claims.alike[id]
+		}
+		if id != "" && len(id) <= maxPattern && !taken && !strings.Contains(id, string(v1alpha1.Wildcard)) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -19,11 +19,23 @@ const leastEntry = 20
 func (n *narrowing) weigh(names ...[]v1alpha1.Pattern) {
 	n.size += leastEntry
 	for _, list := range names {
-		for _, p := range list {
-			n.size += len(p) + len(`"",`)
-		}
+		n.size += textSize(list)
 	}
 	n.large = n.large || n.size > maxGrant
+}
+
+// weighScope is weigh for a scope of resources.
+func (n *narrowing) weighScope(s *v1alpha1.ResourceScope) {
+	n.size += leastEntry + textSize(s.Names) + textSize(s.Domains)
+	n.large = n.large || n.size > maxGrant
+}
+
+func textSize[T ~string](texts []T) int {
+	size := 0
+	for _, t := range texts {
+		size += len(t) + len(`"",`)
+	}
+	return size
 }
 
 // fit takes everything from a grant that is too large. It is the one place where fewer rules can give more.
@@ -36,10 +48,15 @@ func (n *narrowing) fit(grant *v1alpha1.ClawGrantSpec) {
 		}
 		size = len(data)
 	}
-	grant.Channels, grant.Tools, grant.Models, grant.Audience, grant.Credentials, grant.Schedules = nil, nil, nil, nil, nil, nil
+	own := ""
+	if n := definitionSize(grant.Connectors); n > maxGrant/4 {
+		own = fmt.Sprintf("; %d of it are definitions of the organization's own connectors", n>>10)
+	}
+	grant.Channels, grant.Tools, grant.Models, grant.Audience, grant.Schedules = nil, nil, nil, nil, nil
+	grant.Credentials, grant.Connectors = nil, nil
 	n.reports = slices.Insert(n.reports, 0, v1alpha1.Withheld{
 		Path: "spec", Reason: v1alpha1.WithheldNotAllowed,
-		Message: fmt.Sprintf("what is asked and allowed is too large for a grant (%d KiB, at most %d): ask for less, by patterns that end in * or a visibility that admits fewer, or have security write fewer rules that overlap",
-			size>>10, maxGrant>>10),
+		Message: fmt.Sprintf("what is asked and allowed is too large for a grant (%d KiB, at most %d%s): ask for less, by patterns that end in * or a visibility that admits fewer, or have security write fewer rules that overlap",
+			size>>10, maxGrant>>10, own),
 	})
 }

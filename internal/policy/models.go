@@ -26,7 +26,8 @@ func (n *narrowing) placeModels() {
 			n.modelSpaces[ask.Connector] = s
 		}
 		e := modelAsk{ModelRequest: ask, path: fmt.Sprintf("spec.models[%d]", i), region: s.take(len(ask.Models))}
-		for m, p := range ask.Models {
+		e.Models = n.kindOf(ask.Connector, ResourceModel).foldAll(ask.Models)
+		for m, p := range e.Models {
 			s.add(e.region, kindModel, p, m)
 		}
 		n.modelAsks = append(n.modelAsks, e)
@@ -46,15 +47,15 @@ func (n *narrowing) models(ask *modelAsk) []v1alpha1.ModelRequest {
 	if !n.known(ask.path, ask.Connector) {
 		return nil
 	}
-	s := n.modelSpaces[ask.Connector]
+	s, kind := n.modelSpaces[ask.Connector], n.kindOf(ask.Connector, ResourceModel)
 	denials := lookUp(&n.modelDeny, ask.Connector, n.ceiling.deny.models, modelConnector, func(r from[v1alpha1.ModelRule]) modelCover {
 		if len(r.rule.Models) == 0 {
 			return modelCover{r.by, s.all(nil, kindModel)}
 		}
-		return modelCover{r.by, s.overlapped(nil, kindModel, r.rule.Models)}
+		return modelCover{r.by, s.overlapped(nil, kindModel, kind.foldAll(r.rule.Models))}
 	})
 	allows := lookUp(&n.modelAllow, ask.Connector, n.ceiling.allow.models, modelConnector, func(r from[v1alpha1.ModelRule]) modelCover {
-		return modelCover{r.by, s.covered(nil, kindModel, r.rule.Models)}
+		return modelCover{r.by, s.covered(nil, kindModel, kind.foldAll(r.rule.Models))}
 	})
 	barred, granted := newSet(len(ask.Models)), newSet(len(ask.Models))
 	for _, d := range denials { // reported first, being the stronger reason

@@ -11,6 +11,9 @@ import (
 // a pattern: whatever is malformed covers nothing, matches nothing, and as a
 // denial overlaps everything, so that a mistake never widens.
 
+// maxPattern is how long a pattern is at most, in bytes: as the schema says.
+const maxPattern = 256
+
 // Matches reports whether value is one of those p stands for. The empty value is never one.
 func Matches(p v1alpha1.Pattern, value string) bool {
 	text, prefix, ok := split(p)

@@ -145,11 +145,22 @@ func (c *ceiling) lifetime() (by source, days int32, ok bool) {
 func (c *ceiling) limits() v1alpha1.Limits {
 	var out v1alpha1.Limits
 	for _, r := range c.require {
-		if v := r.rule.Limits.RequestsPerMinute; v != 0 && (out.RequestsPerMinute == 0 || v < out.RequestsPerMinute) {
-			out.RequestsPerMinute = v
-		}
+		l := &r.rule.Limits
+		out.RequestsPerMinute = least(out.RequestsPerMinute, l.RequestsPerMinute)
+		out.TokensPerDay = least(out.TokensPerDay, l.TokensPerDay)
+		out.ConcurrentRequests = least(out.ConcurrentRequests, l.ConcurrentRequests)
+		out.RequestKiB = least(out.RequestKiB, l.RequestKiB)
+		out.ResponseKiB = least(out.ResponseKiB, l.ResponseKiB)
 	}
 	return out
+}
+
+// least is the lesser of two limits; 0 is none.
+func least[N int32 | int64](a, b N) N {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // runtime judges whether what the Claw runs, and in what, may run.

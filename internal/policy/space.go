@@ -132,6 +132,14 @@ func (s *space) all(out set, kind string) set {
 	return s.mark(s.fill(out, n, []stretch{{0, len(n.sorted)}}), n.odd)
 }
 
+// everything adds every name of every kind to out.
+func (s *space) everything(out set) set {
+	for kind := range s.kinds {
+		out = s.all(out, kind)
+	}
+	return out
+}
+
 // stretch is a part of the sorted names.
 type stretch struct{ from, to int }
 

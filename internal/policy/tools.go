@@ -9,84 +9,6 @@ import (
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 )
 
-// toolAsk is one entry of tools, with the names of all its resources in one list.
-type toolAsk struct {
-	v1alpha1.ToolRequest
-	path   string
-	names  []resourceName
-	region region
-}
-
-// resourceName is one name of one scope of an entry, and where it stands there.
-type resourceName struct {
-	kind        string
-	pattern     v1alpha1.Pattern
-	scope, item int
-}
-
-func (a *toolAsk) namePath(i int) string {
-	return fmt.Sprintf("%s.resources[%d].names[%d]", a.path, a.names[i].scope, a.names[i].item)
-}
-
-// placeTools gives each entry its place.
-func (n *narrowing) placeTools() {
-	n.toolSpaces = map[v1alpha1.ConnectorName]*space{}
-	for i, ask := range n.Claw.Spec.Tools {
-		s := n.toolSpaces[ask.Connector]
-		if s == nil {
-			s = &space{}
-			n.toolSpaces[ask.Connector] = s
-		}
-		e := toolAsk{ToolRequest: ask, path: fmt.Sprintf("spec.tools[%d]", i)}
-		for k, scope := range ask.Resources {
-			for j, p := range scope.Names {
-				e.names = append(e.names, resourceName{scope.Type, p, k, j})
-			}
-		}
-		e.region = s.take(len(e.names))
-		for j, name := range e.names {
-			s.add(e.region, name.kind, name.pattern, j)
-		}
-		n.toolAsks = append(n.toolAsks, e)
-	}
-}
-
-// toolCover is what a rule covers, or a denial touches, of all entries at its connector.
-type toolCover struct {
-	from[v1alpha1.ToolRule]
-	names set
-}
-
-func toolConnector(r *v1alpha1.ToolRule) v1alpha1.ConnectorName { return r.Connector }
-
-// toolAllows looks up what the rules cover at a connector.
-func (n *narrowing) toolAllows(connector v1alpha1.ConnectorName) []toolCover {
-	s := n.toolSpaces[connector]
-	return lookUp(&n.toolAllow, connector, n.ceiling.allow.tools, toolConnector, func(r from[v1alpha1.ToolRule]) toolCover {
-		var names set
-		for _, scope := range r.rule.Resources {
-			names = s.covered(names, scope.Type, scope.Names)
-		}
-		return toolCover{r, names}
-	})
-}
-
-// toolDenials looks up what the denials touch at a connector; a scope without names denies its whole type.
-func (n *narrowing) toolDenials(connector v1alpha1.ConnectorName) []toolCover {
-	s := n.toolSpaces[connector]
-	return lookUp(&n.toolDeny, connector, n.ceiling.deny.tools, toolConnector, func(r from[v1alpha1.ToolRule]) toolCover {
-		var names set
-		for _, scope := range r.rule.Resources {
-			if len(scope.Names) == 0 {
-				names = s.all(names, scope.Type)
-			} else {
-				names = s.overlapped(names, scope.Type, scope.Names)
-			}
-		}
-		return toolCover{r, names}
-	})
-}
-
 // tools cuts one entry of tools down. A rule is a product: its actions, each on all of its resources.
 // A call may touch several resources at once, so what two rules allow is not mixed: what is granted is
 // one set of resources for each rule and action, and actions that have the same sets share an entry.
@@ -128,7 +50,7 @@ func (n *narrowing) tools(ask *toolAsk) []v1alpha1.ToolRequest {
 }
 
 func compareScopes(a, b v1alpha1.ResourceScope) int {
-	return cmp.Or(strings.Compare(a.Type, b.Type), slices.Compare(a.Names, b.Names))
+	return cmp.Or(strings.Compare(a.Type, b.Type), slices.Compare(a.Names, b.Names), slices.Compare(a.Domains, b.Domains))
 }
 
 // toolScope is some actions on some of the names of an entry.
@@ -142,13 +64,24 @@ func (s *toolScope) entry(ask *toolAsk) v1alpha1.ToolRequest {
 	entry := v1alpha1.ToolRequest{Credential: ask.Credential, Schedule: ask.Schedule.DeepCopy()}
 	entry.Connector = ask.Connector
 	entry.Actions = tidy(s.actions)
-	byType := map[string][]v1alpha1.Pattern{}
+	byType := map[string]*v1alpha1.ResourceScope{}
 	s.names.each(func(i int) bool {
-		byType[ask.names[i].kind] = append(byType[ask.names[i].kind], ask.names[i].pattern)
+		name := &ask.names[i]
+		scope := byType[name.kind]
+		if scope == nil {
+			scope = &v1alpha1.ResourceScope{Type: name.kind}
+			byType[name.kind] = scope
+		}
+		if name.domain {
+			scope.Domains = append(scope.Domains, v1alpha1.Domain(name.pattern))
+		} else {
+			scope.Names = append(scope.Names, name.pattern)
+		}
 		return true
 	})
-	for kind, patterns := range byType {
-		entry.Resources = append(entry.Resources, v1alpha1.ResourceScope{Type: kind, Names: tidy(patterns)})
+	for _, scope := range byType {
+		scope.Names, scope.Domains = tidy(scope.Names), tidy(scope.Domains)
+		entry.Resources = append(entry.Resources, *scope)
 	}
 	slices.SortFunc(entry.Resources, compareScopes)
 	return entry
@@ -182,7 +115,7 @@ func (n *narrowing) barredTools(ask *toolAsk, told set) []set {
 func (n *narrowing) deniedNames(ask *toolAsk, told set, by source, action v1alpha1.Action, hit set) {
 	hit.without(told).each(func(i int) bool {
 		told.add(i)
-		n.denied(ask.namePath(i), by, fmt.Sprintf("%s %s %q to %s", ask.Connector, ask.names[i].kind, ask.names[i].pattern, action))
+		n.denied(ask.namePath(i), by, fmt.Sprintf("%s %s %s to %s", ask.Connector, ask.names[i].kind, ask.names[i], action))
 		return !n.full()
 	})
 }
@@ -228,7 +161,7 @@ func (n *narrowing) allowedTools(ask *toolAsk, told set) [][]set {
 	}
 	for i, name := range ask.names {
 		if !some.has(i) && !told.has(i) && !n.full() {
-			n.notAllowed(ask.namePath(i), fmt.Sprintf("%s %s %q", ask.Connector, name.kind, name.pattern),
+			n.notAllowed(ask.namePath(i), fmt.Sprintf("%s %s %s", ask.Connector, name.kind, name),
 				fmt.Sprintf("%s %s", ask.Connector, name.kind), n.offeredNames(ask.Connector, name.kind, nil))
 			told.add(i)
 		}
@@ -250,7 +183,7 @@ func (n *narrowing) notOnAll(ask *toolAsk, told set, allowed [][]set, some set) 
 		some.without(here).without(told).each(func(i int) bool {
 			told.add(i)
 			name := ask.names[i]
-			n.notAllowed(ask.namePath(i), fmt.Sprintf("%s %s %q to %s", ask.Connector, name.kind, name.pattern, action),
+			n.notAllowed(ask.namePath(i), fmt.Sprintf("%s %s %s to %s", ask.Connector, name.kind, name, action),
 				fmt.Sprintf("%s %s to %s", ask.Connector, name.kind, action), n.offeredNames(ask.Connector, name.kind, &action))
 			return !n.full()
 		})
@@ -282,6 +215,9 @@ func (n *narrowing) offeredNames(connector v1alpha1.ConnectorName, kind string, 
 			for _, scope := range a.rule.Resources {
 				if scope.Type == kind {
 					o.addPatterns(a.by, scope.Names)
+					for _, d := range scope.Domains {
+						o.add(a.by, "domain "+string(d))
+					}
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clawstaff/clawstaff/api/v1alpha1"
 	"github.com/clawstaff/clawstaff/internal/audit"
+	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/policy"
 )
 
@@ -46,6 +47,7 @@ func parseClaw(o *object, want audit.ClawRef) (over string, err error) {
 type grant struct {
 	uid      string
 	spec     *v1alpha1.ClawGrantSpec
+	services *connector.Catalogue    // nil: those that are part of the program
 	gateways []v1alpha1.GrantGateway // what gateways have acknowledged
 }
 

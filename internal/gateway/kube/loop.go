@@ -43,6 +43,9 @@ func (w *Watcher) take(ctx context.Context, u update) {
 
 func (w *Watcher) takeGrant(ctx context.Context, o *object) {
 	g, err := parseGrant(o, w.cfg.Claw)
+	if err == nil && g.spec.State == v1alpha1.GrantActive {
+		g.services, err = w.services.of(g.spec.Connectors)
+	}
 	w.grantErr = text(err)
 	if err != nil {
 		w.facts.grant = nil

@@ -37,7 +37,7 @@ func build(f facts) *state.Snapshot {
 		s.Reason = "the grant is " + string(f.grant.spec.State)
 		return s
 	}
-	s.Grant = f.grant.spec.DeepCopy()
+	s.Grant, s.Catalogue = f.grant.spec.DeepCopy(), f.grant.services
 	s.Keys = map[string]map[string]secret.Value{}
 	s.ProxyPassword, s.ResignSecret = f.keys.proxyPassword, f.keys.resignSecret
 	s.CA, s.CAKey, s.UpstreamRoots = f.keys.ca, f.keys.caKey, f.keys.roots

@@ -54,6 +54,7 @@ type Watcher struct {
 
 	// The rest belongs to Run's loop.
 	facts     facts
+	services  services
 	known     map[string]uint64 // by resource/name, the newest version of which there was news
 	clawError string            // why the Claw cannot be understood
 	grantErr  string

@@ -1,0 +1,3 @@
+package main
+
+func writeDocs(p places, seen map[string]coverage) error { return nil }

@@ -67,6 +67,7 @@ func appendField(out []byte, name, value string) []byte {
 
 // tell answers with a denial. It reports whether the connection can be used further.
 func (ex *exchange) tell(d *Denial, seq uint64) bool {
+	ex.over()
 	status, contentType, body := d.render(ex.shape, seq)
 	closes := d.Close || ex.unread || ex.h.closes
 	out := make([]byte, 0, 512+len(body))

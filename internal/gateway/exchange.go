@@ -87,11 +87,17 @@ func (ex *exchange) serve(target step) bool {
 
 func (ex *exchange) done() {
 	ex.s.leave()
+	ex.over()
+	ex.s.p.memory.Release(ex.reserved)
+	putBuffer(ex.body)
+}
+
+// over tells the meter that the call is no longer under way. It is told before the agent has the last of its answer, or
+// the agent could ask again before there is room.
+func (ex *exchange) over() {
 	if ex.leave != nil {
 		ex.leave()
 	}
-	ex.s.p.memory.Release(ex.reserved)
-	putBuffer(ex.body)
 }
 
 func asDenial(err error) *Denial {

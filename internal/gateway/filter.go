@@ -37,6 +37,7 @@ func (ex *exchange) filter() func(*secrets) bool {
 func (ex *exchange) passHead(secrets *secrets) bool {
 	ex.answer.ContentLength = 0
 	ex.started = true
+	ex.over()
 	err := ex.write(ex.answerHead(secrets, false, false))
 	ex.result = ex.ending(err)
 	return err == nil
@@ -75,6 +76,7 @@ func (ex *exchange) filterWhole(secrets *secrets) bool {
 	}
 	ex.answer.ContentLength = int64(len(out))
 	ex.started = true
+	ex.over()
 	err := ex.write(append(ex.answerHead(secrets, false, false), out...))
 	ex.result = ex.ending(err)
 	return err == nil

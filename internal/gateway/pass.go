@@ -39,6 +39,7 @@ func (ex *exchange) relay() bool {
 	head := ex.answerHead(secrets, chunked, bodiless)
 	ex.started = true
 	if bodiless {
+		ex.over()
 		err := ex.write(head)
 		ex.result = ex.ending(err)
 		return err == nil
@@ -102,6 +103,9 @@ func (ex *exchange) copyBody(secrets *secrets, head []byte, chunked bool) error 
 // emit writes one piece. buf is the whole buffer out lies in, with room for a chunk's size before it.
 func (ex *exchange) emit(buf, head, out []byte, chunked bool) error {
 	out, tooLarge := ex.within(out)
+	if !chunked && ex.received == ex.answer.ContentLength {
+		ex.over()
+	}
 	if err := ex.put(buf, head, out, chunked); err != nil {
 		return err
 	}
@@ -144,6 +148,7 @@ func (ex *exchange) put(buf, head, out []byte, chunked bool) error {
 }
 
 func (ex *exchange) finish(chunked bool) error {
+	ex.over()
 	if chunked {
 		return ex.write([]byte("0\r\n\r\n"))
 	}

@@ -87,15 +87,19 @@ func TestRevocationCutsStreams(t *testing.T) {
 		change func(*state.Snapshot)
 		cut    bool
 	}{
-		"Claw revoked":         {func(s *state.Snapshot) { s.Grant.State = v1alpha1.GrantRevoked }, true},
-		"Claw stopped":         {func(s *state.Snapshot) { s.Grant.State = v1alpha1.GrantStopped }, true},
-		"no grant":             {func(s *state.Snapshot) { s.Grant = nil }, true},
-		"model withdrawn":      {func(s *state.Snapshot) { s.Grant.Models = nil }, true},
-		"other models only":    {func(s *state.Snapshot) { s.Grant.Models = withModels("gpt-*") }, true},
-		"credential revoked":   {func(s *state.Snapshot) { delete(s.Keys, "anthropic") }, true},
-		"key rotated":          {func(s *state.Snapshot) { s.Keys["anthropic"] = keyed("apiKey", "another-key") }, true},
-		"address gone":         {func(s *state.Snapshot) { s.Grant.AgentIPs = []string{"192.0.2.7"} }, true},
-		"password changed":     {func(s *state.Snapshot) { s.ProxyPassword = secret.New([]byte("another")) }, true},
+		"Claw revoked":       {func(s *state.Snapshot) { s.Grant.State = v1alpha1.GrantRevoked }, true},
+		"Claw stopped":       {func(s *state.Snapshot) { s.Grant.State = v1alpha1.GrantStopped }, true},
+		"no grant":           {func(s *state.Snapshot) { s.Grant = nil }, true},
+		"model withdrawn":    {func(s *state.Snapshot) { s.Grant.Models = nil }, true},
+		"other models only":  {func(s *state.Snapshot) { s.Grant.Models = withModels("gpt-*") }, true},
+		"credential revoked": {func(s *state.Snapshot) { delete(s.Keys, "anthropic") }, true},
+		"key rotated":        {func(s *state.Snapshot) { s.Keys["anthropic"] = keyed("apiKey", "another-key") }, true},
+		"address gone":       {func(s *state.Snapshot) { s.Grant.AgentIPs = []string{"192.0.2.7"} }, true},
+		"password changed":   {func(s *state.Snapshot) { s.ProxyPassword = secret.New([]byte("another")) }, true},
+		"schedule closed":    {func(s *state.Snapshot) { s.Grant.Schedules = []v1alpha1.Schedule{never} }, true},
+		"definition changed": {func(s *state.Snapshot) {
+			s.Grant.Connectors = []v1alpha1.GrantConnector{{Name: "anthropic", Definition: "another"}}
+		}, true},
 		"other connector":      {func(s *state.Snapshot) { s.Grant.Channels, s.Grant.Tools = nil, nil }, false},
 		"other credential":     {func(s *state.Snapshot) { delete(s.Keys, "slack") }, false},
 		"narrower, still fine": {func(s *state.Snapshot) { s.Grant.Models = withModels("claude-sonnet-5") }, false},
@@ -327,5 +331,53 @@ func TestShutdown(t *testing.T) {
 	}
 	if o := w.wait("outcome", isOutcome); o.Reason != "completed" {
 		t.Errorf("outcome %+v", o)
+	}
+}
+
+// A tool that is narrowed cuts the answers of calls it no longer allows, those of which nothing has come yet among them.
+func TestNarrowedToolCutsWhatIsUnderWay(t *testing.T) {
+	for name, begun := range map[string]bool{"a long poll": false, "a stream": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, service(t, things))
+			entered := make(chan struct{}, 2)
+			w.answers(func(rw http.ResponseWriter, r *http.Request) {
+				if begun {
+					_, _ = io.WriteString(rw, "data: 1\n")
+					rw.(http.Flusher).Flush()
+				}
+				entered <- struct{}{}
+				<-r.Context().Done()
+			})
+			ask := func(thing string) <-chan error {
+				ended := make(chan error, 1)
+				c := w.client()
+				go func() {
+					resp, err := c.Get("https://slack.com/v1/things/" + thing)
+					if err == nil {
+						_, err = io.ReadAll(resp.Body)
+						_ = resp.Body.Close()
+					}
+					ended <- err
+				}()
+				<-entered
+				return ended
+			}
+			stays, goes := ask("a1"), ask("a2")
+			w.source.set(true, func(s *state.Snapshot) {
+				s.Grant.Tools = append([]v1alpha1.ToolRequest(nil), s.Grant.Tools...)
+				s.Grant.Tools[0].Resources = []v1alpha1.ResourceScope{{Type: "thing", Names: []v1alpha1.Pattern{"a1"}}}
+			})
+			if err := <-goes; err == nil {
+				t.Error("not cut")
+			}
+			if o := w.wait("outcome", isOutcome); !strings.HasPrefix(o.Reason, "cut: no longer allowed") || o.Resources[0] != "thing:a2" {
+				t.Errorf("outcome %+v", o)
+			}
+			select {
+			case err := <-stays:
+				t.Errorf("what is still allowed ended: %v", err)
+			default:
+			}
+		})
 	}
 }

@@ -44,24 +44,26 @@ func walk(t *testing.T, suffix string, f func(path, text string)) {
 	}
 }
 
-func TestInvariantsNameTestsThatExist(t *testing.T) {
+func TestPagesNameTestsThatExist(t *testing.T) {
 	tests := map[string]bool{}
 	walk(t, "_test.go", func(_, text string) {
 		for _, m := range testFunc.FindAllStringSubmatch(text, -1) {
 			tests[m[1]] = true
 		}
 	})
-	text, err := os.ReadFile(filepath.Join(root, "docs", "invariants.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := testName.FindAllStringSubmatch(string(text), -1)
-	if len(named) < 40 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, m := range named {
-		if !tests[m[1]] {
-			t.Errorf("docs/invariants.md names %s, which does not exist", m[1])
+	for page, least := range map[string]int{"invariants.md": 40, "threats.md": 40} {
+		text, err := os.ReadFile(filepath.Join(root, "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := testName.FindAllStringSubmatch(string(text), -1)
+		if len(named) < least {
+			t.Errorf("docs/%s: only %d tests are named", page, len(named))
+		}
+		for _, m := range named {
+			if !tests[m[1]] {
+				t.Errorf("docs/%s names %s, which does not exist", page, m[1])
+			}
 		}
 	}
 }

@@ -39,8 +39,9 @@ func (call *Call) readBody(b *book, r Request) error {
 	case BodyMail:
 		return call.readMail(params, r.Body)
 	case BodyRaw:
-		call.Body, call.ContentType = r.Body, mime.FormatMediaType(media, params)
-		return nil
+		call.Body = r.Body
+		call.ContentType, err = formatContentType(media, params)
+		return err
 	default:
 		return call.readJSON(b, params, r.Body)
 	}
@@ -49,12 +50,23 @@ func (call *Call) readBody(b *book, r Request) error {
 // readContentType reads a content type. Parameters in pieces and in other character sets (RFC 2231) are refused: not
 // everybody knows them.
 func readContentType(contentType string) (media string, params map[string]string, err error) {
+	if contentType == jsonMedia || contentType == formMedia {
+		return contentType, nil, nil
+	}
 	media, params, err = mime.ParseMediaType(contentType)
-	if err != nil || !strings.Contains(media, "/") || !isASCII(contentType) || strings.ContainsAny(contentType, `*\`) ||
-		mime.FormatMediaType(media, params) == "" {
+	if err != nil || !strings.Contains(media, "/") || !isASCII(contentType) || strings.ContainsAny(contentType, `*\`) {
 		return "", nil, errors.New("the body has no content type, or a wrong one")
 	}
 	return media, params, nil
+}
+
+// formatContentType writes a content type in one way.
+func formatContentType(media string, params map[string]string) (string, error) {
+	text := mime.FormatMediaType(media, params)
+	if text == "" || !isASCII(text) || strings.Contains(text, "*") {
+		return "", errors.New("the content type is a wrong one")
+	}
+	return text, nil
 }
 
 const (

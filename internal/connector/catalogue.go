@@ -106,6 +106,9 @@ func readConnector(file, more []byte) (*Connector, error) {
 		}
 		_, more = cut(more)
 	}
+	if conn.From != "" && len(items) > 0 {
+		return nil, errFrom
+	}
 	conn.book = &book{read: reader(conn.Operations, items, more)}
 	return conn, conn.prepare()
 }

@@ -126,3 +126,55 @@ func FuzzParams(f *testing.F) {
 		}
 	})
 }
+
+// FuzzChecked compares what is read of a checked document, part by part, with encoding/json.
+func FuzzChecked(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,{"b":"]}\\\""}],"c":{"d":[[]]}}`, `{"a":"\\"}`, ` { "a" : [ { } , [ 1 , 2 ] ] } `} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		members, err := readObject(doc)
+		if err != nil {
+			return
+		}
+		for _, m := range members {
+			compareParts(t, m.value)
+		}
+	})
+}
+
+func compareParts(t *testing.T, value []byte) {
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	switch value[0] {
+	case '{':
+		if err := json.Unmarshal(value, &object); err != nil {
+			t.Fatalf("%q: %v", value, err)
+		}
+	case '[':
+		if err := json.Unmarshal(value, &list); err != nil {
+			t.Fatalf("%q: %v", value, err)
+		}
+	}
+	members := membersOf(value)
+	if len(members) != len(object) {
+		t.Fatalf("%q: %d members, and %d to encoding/json", value, len(members), len(object))
+	}
+	for _, m := range members {
+		if !bytes.Equal(object[m.key], m.value) {
+			t.Fatalf("%q: %q is %q, and %q to encoding/json", value, m.key, m.value, object[m.key])
+		}
+		compareParts(t, m.value)
+	}
+	i := 0
+	for e := range elementsOf(value) {
+		if i >= len(list) || !bytes.Equal(list[i], e) {
+			t.Fatalf("%q: element %d is %q", value, i, e)
+		}
+		compareParts(t, e)
+		i++
+	}
+	if i != len(list) {
+		t.Fatalf("%q: %d elements, and %d to encoding/json", value, i, len(list))
+	}
+}

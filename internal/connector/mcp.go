@@ -100,11 +100,11 @@ func readRPC(members []member) (*rpc, error) {
 	switch {
 	case version != "2.0":
 		return nil, errors.New("it is not JSON-RPC 2.0: jsonrpc must be there")
-	case m.id != nil && !isMessageID(m.id):
+	case m.id != nil && !isMessageID(m.id) && (m.errors == nil || !isNull(m.id)):
 		return nil, errors.New("its id is neither a text nor a whole number")
 	case m.method != "" && isAnswer, m.result != nil && m.errors != nil, m.method == "" && (!isAnswer || m.params != nil):
 		return nil, errors.New("it is neither a request nor an answer, or both")
-	case isAnswer && m.id == nil:
+	case m.result != nil && m.id == nil: // an error may be about what could not be read
 		return nil, errors.New("it answers nothing: its id is missing")
 	case m.params != nil && m.params[0] != '{', m.result != nil && m.result[0] != '{', m.errors != nil && m.errors[0] != '{':
 		return nil, errors.New("its params, result or error is no object")
@@ -157,11 +157,7 @@ func (call *Call) callTool(op *Operation) error {
 	for _, m := range membersOf(call.rpc.params) {
 		switch m.key {
 		case "name", "arguments", "_meta":
-		case "inputResponses", "requestState": // of a call that goes on after the server has asked for something
-			if err := call.answerInputs(m); err != nil {
-				return err
-			}
-		default: // such as task, whose result comes by another way
+		default: // such as task, whose result comes by another way, or inputResponses, which answer what was taken out
 			return fmt.Errorf("message: params.%s is not known here, and could act where no gateway sees it", m.key)
 		}
 	}
@@ -190,6 +186,9 @@ func (call *Call) answerMCP(op *Operation) error {
 	if string(result) == "{}" {
 		return nil
 	}
+	if result == nil && slices.ContainsFunc(mcpOfServer, func(name string) bool { return call.connector.toolAction(name) != "" }) {
+		return nil // it is not done
+	}
 	method := ""
 	for name, key := range map[string]string{mcpSampling: "model", mcpElicitation: "action", mcpRoots: "roots"} {
 		if memberOf(result, key) == nil {
@@ -204,15 +203,6 @@ func (call *Call) answerMCP(op *Operation) error {
 		return &Refusal{Unlisted: true, Reason: "message: what it answers was not asked by a request that passes"}
 	}
 	return call.touch(op, method)
-}
-
-// answerInputs judges what an agent answers within a call. Several may be asked at once: they are judged as one that
-// has all actions only if all are of the same.
-func (call *Call) answerInputs(m member) error {
-	if m.key == "requestState" {
-		return nil // the server's own words
-	}
-	return errors.New("message: params.inputResponses answers what a server asks in the middle of a call, which is not passed on here")
 }
 
 // MessageID is the id of the message of JSON-RPC that the call is, as it is written; nil where it is none.

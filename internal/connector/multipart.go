@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"mime"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +17,11 @@ type file struct {
 	media    string // its content type
 	params   map[string]string
 	data     []byte
+}
+
+// contentType is the line of the header that says what a file is.
+func (f *file) contentType() string {
+	return "Content-Type: " + mime.FormatMediaType(f.media, f.params)
 }
 
 // readMultipart reads a form in parts (RFC 7578): texts are parameters like those of other forms, files stay as they are.
@@ -132,7 +138,7 @@ func (call *Call) writeMultipart() error {
 	for _, f := range call.files {
 		header := []string{fmt.Sprintf(`Content-Disposition: form-data; name="%s"; filename="%s"`, f.name, f.filename)}
 		if f.media != "" {
-			header = append(header, contentType(f.media, f.params))
+			header = append(header, f.contentType())
 		}
 		w.part(f.data, header...)
 	}
@@ -186,7 +192,7 @@ func (call *Call) writeRelated() error {
 		return err
 	}
 	w.part(doc, "Content-Type: "+jsonMedia+"; charset=UTF-8")
-	w.part(call.media.data, contentType(call.media.media, call.media.params))
+	w.part(call.media.data, call.media.contentType())
 	call.Body, call.ContentType = w.end(), relatedMedia+"; boundary="+w.boundary
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"mime"
 	"strings"
 	"unicode/utf8"
 )
@@ -104,13 +103,16 @@ func readPart(raw []byte, eol string) (part, error) {
 	}
 }
 
-// media returns the content type of a part, written anew; empty if it has none.
+// media returns the content type of a part; empty if it has none.
 func (p *part) media() (media string, params map[string]string, err error) {
 	text, ok := p.header["content-type"]
 	if !ok {
 		return "", nil, nil
 	}
 	if media, params, err = readContentType(text); err != nil {
+		return "", nil, errors.New("a part has a wrong content type")
+	}
+	if _, err := formatContentType(media, params); err != nil {
 		return "", nil, errors.New("a part has a wrong content type")
 	}
 	if strings.HasPrefix(media, "multipart/") || media == "message/partial" || media == "message/external-body" {
@@ -206,9 +208,4 @@ func cutValue(text string) (value, rest string, ok bool) {
 
 func isFormText(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == '"' })
-}
-
-// contentType writes the header line of a content type.
-func contentType(media string, params map[string]string) string {
-	return "Content-Type: " + mime.FormatMediaType(media, params)
 }

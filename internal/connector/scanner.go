@@ -38,6 +38,9 @@ func (s *scanner) value(depth int) error {
 		return errors.New("it is nested too deeply")
 	}
 	switch c := s.peek(); {
+	case s.checked && (c == '{' || c == '['):
+		s.skipNested()
+		return nil
 	case c == '{':
 		return s.object(depth, nil)
 	case c == '[':
@@ -67,8 +70,10 @@ func (s *scanner) object(depth int, keep *[]member) error {
 		if err != nil {
 			return err
 		}
-		if seen, err = s.unique(key, mine, seen); err != nil {
-			return err
+		if !s.checked {
+			if seen, err = s.unique(key, mine, seen); err != nil {
+				return err
+			}
 		}
 		s.space()
 		if s.peek() != ':' {
@@ -237,6 +242,25 @@ func (s *scanner) skip() {
 			return
 		}
 		s.pos += escape + 2
+	}
+}
+
+// skipNested goes to the end of an object or a list that is known to be one.
+func (s *scanner) skipNested() {
+	for depth := 0; ; {
+		switch s.data[s.pos] {
+		case '"':
+			s.pos++
+			s.skip()
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if s.pos++; depth == 0 {
+			return
+		}
 	}
 }
 

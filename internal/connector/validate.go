@@ -42,10 +42,12 @@ func (c *Connector) prepare() error {
 		}
 	}
 	if c.From != "" && (len(c.Slots)+len(c.Headers)+len(c.Strip)+len(c.Resources)+len(c.Operations) > 0 || c.Denial != "" || c.Self != nil || c.Template) {
-		return errors.New("from: a connector made from a template gives its hosts and tools, and nothing else")
+		return errFrom
 	}
 	return nil
 }
+
+var errFrom = errors.New("from: a connector made from a template gives its hosts and tools, and nothing else")
 
 func (c *Connector) checkHost(i int) error {
 	h := &c.Hosts[i]

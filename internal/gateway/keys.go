@@ -26,42 +26,78 @@ func (ex *exchange) findKeys() error {
 	return ex.s.p.findKeys(ex.texts(), ex.s.p.cfg.Source.Current())
 }
 
-func (p *Proxy) findKeys(texts [][]byte, snap *state.Snapshot) error {
-	if p.fakes.of(p.catalogue(snap)).in(texts) {
+func (p *Proxy) findKeys(t *texts, snap *state.Snapshot) error {
+	if p.fakes.of(p.catalogue(snap)).in(t) {
 		return denied(rulePlaceholder, "the request carries the placeholder of a key where no key belongs")
 	}
-	if p.secretsOf(snap).in(texts) {
+	if p.secretsOf(snap).spelled.in(t) {
 		return denied(ruleKey, "the request carries a key of this Claw where no key belongs")
 	}
 	return nil
 }
 
+// texts are what keys are looked for in.
+type texts struct {
+	short []string
+	long  [][]byte
+}
+
 // texts are all parts of a request that are passed on as the agent wrote them, and what they say where they are encoded.
-func (ex *exchange) texts() [][]byte {
-	texts := make([][]byte, 0, 8)
+func (ex *exchange) texts() *texts {
+	t := texts{short: make([]string, 0, 8), long: make([][]byte, 0, 2)}
 	for _, part := range [...]string{ex.call.Path, ex.call.Query} {
-		if part == "" {
-			continue
-		}
-		texts = append(texts, []byte(part))
+		t.short = append(t.short, part)
 		if strings.ContainsAny(part, "%+") {
 			if plain, err := url.QueryUnescape(part); err == nil {
-				texts = append(texts, []byte(plain))
+				t.short = append(t.short, plain)
 			}
 		}
 	}
 	for _, f := range ex.h.fields {
 		if passed(ex.connector, f.name) {
-			texts = append(texts, []byte(f.value))
+			t.short = append(t.short, f.value)
 		}
 	}
-	if len(ex.call.Body) > 0 {
-		texts = append(texts, ex.call.Body)
-		if plain := unescaped(ex.call.Body); plain != nil {
-			texts = append(texts, plain)
+	t.add(ex.call.Body)
+	return &t
+}
+
+// add adds a body, or a message.
+func (t *texts) add(body []byte) {
+	if len(body) == 0 {
+		return
+	}
+	t.long = append(t.long, body)
+	if plain := unescaped(body); plain != nil {
+		t.long = append(t.long, plain)
+	}
+}
+
+// needles are what is looked for.
+type needles struct {
+	values []string
+	bytes  [][]byte // the same
+}
+
+func (n *needles) add(v []byte) {
+	n.values, n.bytes = append(n.values, string(v)), append(n.bytes, v)
+}
+
+// in reports whether any of them is in any of the texts.
+func (n *needles) in(t *texts) bool {
+	for i, v := range n.values {
+		for _, s := range t.short {
+			if strings.Contains(s, v) {
+				return true
+			}
+		}
+		for _, b := range t.long {
+			if bytes.Contains(b, n.bytes[i]) {
+				return true
+			}
 		}
 	}
-	return texts
+	return false
 }
 
 // unescaped is what a JSON text says where it spells out characters that need not be: nobody's encoder writes letters
@@ -89,16 +125,6 @@ func unescaped(body []byte) []byte {
 	}
 }
 
-// in reports whether any of the texts has a secret in it.
-func (s *secrets) in(texts [][]byte) bool {
-	for _, v := range s.spelled {
-		if slices.ContainsFunc(texts, func(t []byte) bool { return bytes.Contains(t, v) }) {
-			return true
-		}
-	}
-	return false
-}
-
 // spellings are the ways in which a key stands in a form, a path or a JSON text.
 func spellings(key []byte) [][]byte {
 	quoted, _ := json.Marshal(string(key)) // a string can always be written
@@ -113,14 +139,12 @@ func spellings(key []byte) [][]byte {
 
 // placeholders are what stands for keys in agents, of a catalogue.
 type placeholders struct {
-	values [][]byte
-	common []byte // what all of them have in them: mostly one look at a text is enough
+	needles
+	common needles // what all of them have in them: mostly one look at a text is enough
 }
 
-func (f *placeholders) in(texts [][]byte) bool {
-	return slices.ContainsFunc(texts, func(t []byte) bool {
-		return bytes.Contains(t, f.common) && slices.ContainsFunc(f.values, func(v []byte) bool { return bytes.Contains(t, v) })
-	})
+func (f *placeholders) in(t *texts) bool {
+	return len(f.values) > 0 && f.common.in(t) && f.needles.in(t)
 }
 
 // fakes keeps the placeholders of the catalogue that is in force.
@@ -140,9 +164,9 @@ func (f *fakes) of(c *connector.Catalogue) *placeholders {
 		placeholders
 	}{catalogue: c}
 	for _, p := range c.Placeholders() {
-		next.values = append(next.values, []byte(p))
+		next.add([]byte(p))
 	}
-	next.common = common(next.values)
+	next.common.add(common(next.bytes))
 	f.current.Store(next)
 	return &next.placeholders
 }

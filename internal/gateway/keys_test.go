@@ -214,11 +214,18 @@ func TestCommon(t *testing.T) {
 	if got := common([][]byte{[]byte("ab"), []byte("cd")}); got != nil {
 		t.Errorf("got %q", got)
 	}
-	f := placeholders{values: values, common: common(values)}
-	if !f.in([][]byte{[]byte("x"), []byte("a ghp_ClawPlaceholder.")}) || f.in([][]byte{[]byte("laceholder")}) {
+	var f, odd placeholders
+	for _, v := range values {
+		f.add(v)
+	}
+	f.common.add(common(values))
+	if !f.in(&texts{short: []string{"x", "a ghp_ClawPlaceholder."}}) || !f.in(&texts{long: [][]byte{[]byte("a ghp_ClawPlaceholder.")}}) || f.in(&texts{short: []string{"laceholder"}}) {
 		t.Error("not found, or found where there is none")
 	}
-	if (&placeholders{values: [][]byte{[]byte("ab"), []byte("cd")}}).in([][]byte{[]byte("cd")}) == false {
+	odd.add([]byte("ab"))
+	odd.add([]byte("cd"))
+	odd.common.add(common(odd.bytes))
+	if !odd.in(&texts{short: []string{"xcdx"}}) {
 		t.Error("without anything in common nothing is found")
 	}
 }

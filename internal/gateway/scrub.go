@@ -16,7 +16,7 @@ const maxSecret = 4 << 10
 // lengths stay what they were.
 type secrets struct {
 	values  [][]byte
-	spelled [][]byte // and as requests may have them, see spellings
+	spelled needles // and as requests may have them, see spellings
 }
 
 // secretsOf collects every key of a snapshot.
@@ -27,7 +27,9 @@ func secretsOf(snap *state.Snapshot) *secrets {
 			if v := key.Reveal(); len(v) >= minSecret {
 				v = bytes.Clone(v[:min(len(v), maxSecret)])
 				s.values = append(s.values, v)
-				s.spelled = append(s.spelled, spellings(v)...)
+				for _, spelling := range spellings(v) {
+					s.spelled.add(spelling)
+				}
 			}
 		}
 	}

@@ -192,11 +192,9 @@ func (s *socket) judge(doc []byte) *Denial {
 	if err := ex.call.WebSocketMessage(doc); err != nil {
 		return denied("catalogue", err.Error())
 	}
-	texts := [][]byte{doc}
-	if plain := unescaped(doc); plain != nil {
-		texts = append(texts, plain)
-	}
-	err := ex.s.p.findKeys(texts, ex.s.p.cfg.Source.Current())
+	var t texts
+	t.add(doc)
+	err := ex.s.p.findKeys(&t, ex.s.p.cfg.Source.Current())
 	if err == nil {
 		err = ex.take(ex.s.p.cfg.Clock.Now())
 	}

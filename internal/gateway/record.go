@@ -58,9 +58,19 @@ func isUnprintable(c rune) bool {
 	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || unicode.Is(unicode.Bidi_Control, c)
 }
 
+// isPlain reports whether all of a text is printable ASCII, as most is: that is told quickly.
+func isPlain[T ~string | ~[]byte](s T) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // oneLine is a text without such characters.
 func oneLine(s string) string {
-	if strings.IndexFunc(s, isUnprintable) < 0 {
+	if isPlain(s) || strings.IndexFunc(s, isUnprintable) < 0 {
 		return s
 	}
 	return strings.Map(func(c rune) rune {
@@ -73,7 +83,7 @@ func oneLine(s string) string {
 
 // printable is JSON in which such characters are spelled out: they can be in strings only.
 func printable(doc json.RawMessage) json.RawMessage {
-	if bytes.IndexFunc(doc, isUnprintable) < 0 {
+	if isPlain(doc) || bytes.IndexFunc(doc, isUnprintable) < 0 {
 		return doc
 	}
 	var out []byte

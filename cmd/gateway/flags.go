@@ -19,9 +19,14 @@ type options struct {
 	ledgerURL       string
 	ledgerTokenFile string
 	proxyListen     string
+	tlsListen       string
+	plainListen     string
+	dnsListen       string
 	inboundListen   string
 	healthListen    string
 	overrides       overrides
+	// address of the gateway's Service, to which names lead its agent.
+	address netip.Addr
 }
 
 func parseOptions(args []string) (options, error) {
@@ -35,6 +40,15 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.ledgerURL, "ledger-url", "https://clawstaff-ledger.clawstaff-system.svc:4318", "URL of the ledger")
 	flags.StringVar(&o.ledgerTokenFile, "ledger-token-file", "/var/run/clawstaff/ledger/token", "file of the token for the ledger")
 	flags.StringVar(&o.proxyListen, "proxy-listen", ":3128", "address of the agent's proxy")
+	flags.StringVar(&o.tlsListen, "tls-listen", ":8443", "address for connections of an agent that knows of no proxy, by the server name of TLS; port 443 of the Service")
+	flags.StringVar(&o.plainListen, "plain-listen", ":8080", "address where requests that are not encrypted are refused; port 80 of the Service")
+	flags.StringVar(&o.dnsListen, "dns-listen", ":5353", "address of the agent's resolver, UDP and TCP; port 53 of the Service")
+	flags.Func("service-address", "`IP` of the gateway's Service, to which the names of the grant lead; without it no name leads anywhere", func(v string) (err error) {
+		if o.address, err = netip.ParseAddr(v); err != nil || o.address.Zone() != "" {
+			return errors.New("it is not an IP address")
+		}
+		return nil
+	})
 	flags.StringVar(&o.inboundListen, "inbound-listen", ":9443", "address for messages from providers")
 	flags.StringVar(&o.healthListen, "health-listen", ":9090", "address of /healthz and /readyz")
 	flags.Var(o.overrides, "resolve", "`HOST=IP:PORT` of a connector's host, which may be a private address; may be repeated")

@@ -24,6 +24,7 @@ import (
 	"github.com/clawstaff/clawstaff/internal/audit"
 	"github.com/clawstaff/clawstaff/internal/connector"
 	"github.com/clawstaff/clawstaff/internal/gateway"
+	"github.com/clawstaff/clawstaff/internal/gateway/dns"
 	"github.com/clawstaff/clawstaff/internal/gateway/inbound"
 	"github.com/clawstaff/clawstaff/internal/gateway/kube"
 	"github.com/clawstaff/clawstaff/internal/gateway/meter"
@@ -60,17 +61,39 @@ func start(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	var ls listeners
-	for address, l := range map[string]*net.Listener{o.proxyListen: &ls.proxy, o.inboundListen: &ls.inbound, o.healthListen: &ls.health} {
-		if *l, err = net.Listen("tcp", address); err != nil {
-			return err
-		}
+	ls, err := listen(o)
+	if err != nil {
+		return err
 	}
 	return run(ctx, o, api, ls, logger)
 }
 
 // listeners are the gateway's ports.
-type listeners struct{ proxy, inbound, health net.Listener }
+type listeners struct {
+	proxy, tls, plain, inbound, health net.Listener
+	names                              net.Listener // DNS over TCP
+	questions                          *net.UDPConn // and over UDP
+}
+
+func listen(o options) (ls listeners, err error) {
+	for _, on := range []struct {
+		address string
+		l       *net.Listener
+	}{
+		{o.proxyListen, &ls.proxy}, {o.tlsListen, &ls.tls}, {o.plainListen, &ls.plain},
+		{o.inboundListen, &ls.inbound}, {o.healthListen, &ls.health}, {o.dnsListen, &ls.names},
+	} {
+		if *on.l, err = net.Listen("tcp", on.address); err != nil {
+			return ls, err
+		}
+	}
+	address, err := net.ResolveUDPAddr("udp", o.dnsListen)
+	if err != nil {
+		return ls, err
+	}
+	ls.questions, err = net.ListenUDP("udp", address)
+	return ls, err
+}
 
 // run serves until ctx is done, or until a part of the gateway cannot go on.
 func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger *slog.Logger) error {
@@ -101,6 +124,7 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 	messages := inbound.New(inbound.Config{Source: watcher, Log: shipper, Meter: usage})
 	server := newInboundServer(o, watcher, messages, leaves)
 	health := healthServer(watcher, shipper)
+	resolver := dns.New(dns.Config{Zone: proxy.Names(), Address: o.address, Logger: logger})
 
 	// What keeps and what tells must outlive what serves: the outcome of the last call is recorded too.
 	base, end := context.WithCancel(context.Background())
@@ -116,6 +140,10 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 		return messages.Run(delivering)
 	})
 	serve(group, ls.proxy, after(base, shipper.Began(), proxy.Serve))
+	serve(group, ls.tls, after(base, shipper.Began(), proxy.ServeTLS))
+	serve(group, ls.plain, after(base, shipper.Began(), proxy.ServePlain))
+	serve(group, ls.names, resolver.Serve)
+	serve(group, nil, func(net.Listener) error { return resolver.ServePacket(ls.questions) })
 	serve(group, ls.inbound, after(base, shipper.Began(), server.serve))
 	serve(group, ls.health, health.Serve)
 	logger.Info("the gateway serves", "claw", o.claw.Namespace+"/"+o.claw.Name, "proxy", ls.proxy.Addr().String(), "inbound", ls.inbound.Addr().String())
@@ -126,6 +154,7 @@ func run(ctx context.Context, o options, api *rest.Config, ls listeners, logger 
 	// Once a part of the gateway has failed nothing is waited for: a revocation might not be heard of any more.
 	stopping, cancel := context.WithTimeout(base, drain)
 	defer cancel()
+	resolver.Close()
 	server.shutdown(stopping)
 	_ = proxy.Shutdown(stopping)
 	stopDelivering()

@@ -14,6 +14,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -71,6 +72,8 @@ func TestGateway(t *testing.T) {
 		t.Errorf("a message elsewhere: got %s", body)
 	}
 
+	p.askWithoutProxy()
+
 	resp, err := agent.Post("https://api.anthropic.com/v1/messages", "application/json", strings.NewReader(`{"model":"claude-sonnet-5"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +127,7 @@ func TestGateway(t *testing.T) {
 		"the credential":  `"credential":"triage-slack"`,
 		"the way outside": `"upstream":{"host":"slack.com"`,
 		"the message":     `"actor":"T1ACME/U1SARAH","resources":["channel:C0SUPPORT"]`,
+		"the name":        `"operation":"resolve","resources":["name:evil.example"`,
 		"the limit":       `"decision":"denied","rule":"limits"`,
 	} {
 		if !bytes.Contains(lines, []byte(want)) {
@@ -150,6 +154,9 @@ type place struct {
 	outside *httptest.Server
 	proxy   string
 	inbound string
+	tls     string
+	plain   string
+	names   map[string]string // by network
 }
 
 func newPlace(t *testing.T, config *rest.Config) *place {
@@ -334,14 +341,15 @@ func (p *place) startGateway(claw *v1alpha1.Claw) (stop func()) {
 		podName: "pod", podUID: "pod-uid", ledgerURL: p.ledger.URL, ledgerTokenFile: tokenFile,
 		overrides: overrides{"slack.com": outside, "api.anthropic.com": outside},
 	}
-	var ls listeners
-	for _, l := range []*net.Listener{&ls.proxy, &ls.inbound, &ls.health} {
-		var err error
-		if *l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			p.t.Fatal(err)
-		}
+	const anywhere = "127.0.0.1:0"
+	o.proxyListen, o.tlsListen, o.plainListen, o.inboundListen, o.healthListen, o.dnsListen = anywhere, anywhere, anywhere, anywhere, anywhere, anywhere
+	o.address = netip.MustParseAddr("127.0.0.1")
+	ls, err := listen(o)
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	p.proxy, p.inbound = ls.proxy.Addr().String(), ls.inbound.Addr().String()
+	p.tls, p.plain, p.names = ls.tls.Addr().String(), ls.plain.Addr().String(), map[string]string{"udp": ls.questions.LocalAddr().String(), "tcp": ls.names.Addr().String()}
 	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, o, p.config, ls, slog.New(slog.NewJSONHandler(p.t.Output(), nil))) }()
@@ -386,6 +394,45 @@ func (p *place) agent() *http.Client {
 	}
 	p.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
+}
+
+// askWithoutProxy is what a client does that knows of no proxy: it asks the resolver it was given, and connects to where
+// the name leads.
+func (p *place) askWithoutProxy() {
+	p.t.Helper()
+	for network, address := range p.names {
+		resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, address)
+		}}
+		if found, err := resolver.LookupHost(p.t.Context(), "evil.example."); err == nil {
+			p.t.Errorf("%s: evil.example is at %v", network, found)
+		}
+		roots := x509.NewCertPool()
+		roots.AddCert(p.ca)
+		ports := map[string]string{"443": p.tls, "80": p.plain}
+		tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			host, port, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			found, err := resolver.LookupHost(ctx, host+".")
+			if err != nil || len(found) != 1 {
+				return nil, fmt.Errorf("%s is at %v: %w", host, found, err)
+			}
+			_, mapped, _ := net.SplitHostPort(ports[port]) // as the Service does
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", net.JoinHostPort(found[0], mapped))
+		}}
+		bare := &http.Client{Transport: tr}
+		if _, body := p.ask(bare, "https://slack.com/api/chat.postMessage", "application/x-www-form-urlencoded", "channel=C0GENERAL&text=hello"); !strings.Contains(body, "claw_policy_denied") {
+			p.t.Errorf("%s: a message elsewhere, without a proxy: got %s", network, body)
+		}
+		if _, body := p.ask(bare, "http://slack.com/api/auth.test", "", ""); !strings.Contains(body, "ask for the same with https") {
+			p.t.Errorf("%s: without encryption: got %s", network, body)
+		}
+		tr.CloseIdleConnections()
+	}
 }
 
 // mention sends what a member wrote where the Claw listens, as Slack does.

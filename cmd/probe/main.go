@@ -32,9 +32,10 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return probe.Run(ctx, probe.Config{
-		Plan:    plan,
-		Always:  probe.Always(),
-		Routers: probe.Routers,
+		Plan:      plan,
+		Always:    probe.Always(),
+		Resolvers: probe.Resolvers,
+		Routers:   probe.Routers,
 		// What is up answers within milliseconds, or a continent's width; what drops packets costs all of
 		// it, before every start of an agent.
 		Timeout:  600 * time.Millisecond,

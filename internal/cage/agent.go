@@ -80,9 +80,12 @@ func agentPod(in ClawInput) *corev1ac.PodSpecApplyConfiguration {
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(10).
 		WithSecurityContext(podSecurity()).
-		// The gateway is the only resolver an agent is told of.
+		// The gateway is the only resolver an agent is told of, and names are asked for as they are: there are no domains
+		// to search in.
 		WithDNSPolicy(corev1.DNSNone).
-		WithDNSConfig(corev1ac.PodDNSConfig().WithNameservers(in.GatewayIP)).
+		WithDNSConfig(corev1ac.PodDNSConfig().
+			WithNameservers(in.GatewayIP).
+			WithOptions(corev1ac.PodDNSConfigOption().WithName("ndots").WithValue("1"))).
 		WithInitContainers(probeContainer(in)).
 		WithContainers(agentContainer(in)).
 		WithVolumes(

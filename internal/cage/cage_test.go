@@ -3,6 +3,7 @@ package cage
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -173,6 +174,7 @@ func TestForClaw(t *testing.T) {
 			in.Settings.GatewayResources = corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("96Mi")}}
 			in.Platform.DNSHosts = []netip.Addr{netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("fd00::53")}
 			in.UpstreamCA = []byte("ROOTS")
+			in.PrivateNetworks = prefixes("10.20.0.0/16", "100.64.0.0/10", "fd12:3456::/32")
 			in.Claw.Spec.Resources = corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}}
 			run := in.Claw.Spec.Runtime.Container
 			run.Command = []string{"node", "agent.js"}
@@ -267,6 +269,52 @@ func TestDeliveredKeys(t *testing.T) {
 	}
 	if want := "/run/clawstaff/credentials/triage-slack/botToken"; at != want {
 		t.Errorf("the key is at %q, want %q", at, want)
+	}
+}
+
+// What an organization's own connectors say of where they are opens exactly that, and never what is nobody's to open.
+func TestPrivateNetworks(t *testing.T) {
+	for network, want := range map[string]string{
+		"10.20.0.0/16": "10.20.0.0/16 []", "10.20.30.40/32": "10.20.30.40/32 []", "10.20.1.2/16": "10.20.0.0/16 []", "192.168.0.0/16": "192.168.0.0/16 []",
+		"fd12::/16": "fd12::/16 []", "100.64.0.0/10": "100.64.0.0/10 [100.100.100.200/32]", "fd00::/8": "fd00::/8 [fd00:ec2::/32 fd20:ce::254/128]",
+		"0.0.0.0/0": "", "::/0": "", "127.0.0.0/8": "", "127.0.0.1/32": "", "169.254.0.0/16": "", "169.254.169.254/32": "", "100.100.100.200/32": "",
+		"fd00:ec2::/32": "", "fd00:ec2::254/128": "", "fe80::/10": "", "::1/128": "", "168.63.129.16/32": "", "8.0.0.0/8": "", "10.0.0.0/7": "", "64:ff9b::/96": "",
+	} {
+		got := ""
+		for _, p := range privatePeers(prefixes(network)) {
+			got += fmt.Sprintf("%s %v", *p.IPBlock.CIDR, p.IPBlock.Except)
+		}
+		if got != want {
+			t.Errorf("%s opens %q, want %q", network, got, want)
+		}
+	}
+}
+
+// The agent reaches its gateway by TCP, and by UDP for names alone: there is no QUIC, on no port. What the Service leads to
+// are the ports that the policies open, and the container's.
+func TestAgentPorts(t *testing.T) {
+	opened := map[string]bool{}
+	for _, p := range agentPorts() {
+		opened[fmt.Sprint(*p.Protocol, p.Port.IntValue())] = true
+	}
+	if diff := cmp.Diff(map[string]bool{"TCP3128": true, "TCP8443": true, "TCP8080": true, "UDP5353": true, "TCP5353": true}, opened); diff != "" {
+		t.Error(diff)
+	}
+	listens := map[string]bool{}
+	for _, p := range gatewayContainer(clawInput(nil)).Ports {
+		listens[fmt.Sprint(*p.Protocol, *p.ContainerPort)] = true
+		if *p.ContainerPort < 1024 {
+			t.Errorf("port %d takes a right the gateway has not", *p.ContainerPort)
+		}
+	}
+	for _, o := range services(clawInput(nil).Claw) {
+		s := o.(*corev1ac.ServiceApplyConfiguration)
+		for _, p := range s.Spec.Ports {
+			target := fmt.Sprint(*p.Protocol, p.TargetPort.IntValue())
+			if !listens[target] || *p.Name != "inbound" && !opened[target] {
+				t.Errorf("port %s leads to %s, where nothing is", *p.Name, target)
+			}
+		}
 	}
 }
 

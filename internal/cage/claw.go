@@ -29,8 +29,11 @@ type ClawInput struct {
 	People People
 	// UpstreamCA is PEM, of the organization; LedgerCA of the installation.
 	UpstreamCA, LedgerCA []byte
-	// GatewayIP is the address of the gateway's Service. Without one there is no agent yet.
+	// GatewayIP is the address of the gateway's Service. Without one there is neither a gateway yet, which tells it to its
+	// agent under every name, nor an agent.
 	GatewayIP string
+	// PrivateNetworks are those in which services of the organization's own are that the grant has.
+	PrivateNetworks []netip.Prefix
 	// Agent says how the agent runs.
 	Agent Agent
 }
@@ -89,12 +92,12 @@ func ForClaw(in ClawInput) ([]Object, error) {
 		serviceAccount(claw, AgentName(claw.Name), v1alpha1.ComponentAgent))
 	objects = append(objects, role(claw)...)
 	objects = append(objects, services(claw)...)
-	objects = append(objects, gatewaySecret(in), gatewayDeployment(in))
-	// The agent's Secret and resolver name the gateway's address.
+	objects = append(objects, gatewaySecret(in))
+	// The API server gives the Service its address, with the Service or soon after it.
 	if in.GatewayIP == "" {
 		return objects, nil
 	}
-	objects = append(objects, agentSecret(in))
+	objects = append(objects, gatewayDeployment(in), agentSecret(in))
 	if in.Agent.Hold {
 		return objects, nil
 	}

@@ -55,6 +55,7 @@ func gatewayContainer(in ClawInput) *corev1ac.ContainerApplyConfiguration {
 		"--claw-uid=" + string(in.Claw.UID),
 		"--pod-name=$(POD_NAME)",
 		"--pod-uid=$(POD_UID)",
+		"--service-address=" + in.GatewayIP,
 		"--ledger-url=" + in.Settings.LedgerURL,
 		"--ledger-token-file=" + ledgerTokenDir + "/token",
 	}
@@ -73,7 +74,11 @@ func gatewayContainer(in ClawInput) *corev1ac.ContainerApplyConfiguration {
 		WithPorts(
 			containerPort("proxy", ProxyPort),
 			containerPort("inbound", InboundPort),
-			containerPort("health", HealthPort)).
+			containerPort("health", HealthPort),
+			containerPort("https", TLSPort),
+			containerPort("http", PlainPort),
+			containerPort("dns", DNSPort).WithProtocol(corev1.ProtocolUDP),
+			containerPort("dns-tcp", DNSPort)).
 		WithReadinessProbe(health("/readyz").WithPeriodSeconds(1).WithFailureThreshold(3)).
 		WithLivenessProbe(health("/healthz").WithInitialDelaySeconds(10).WithPeriodSeconds(10).WithFailureThreshold(3)).
 		WithSecurityContext(containerSecurity()).

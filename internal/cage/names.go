@@ -2,10 +2,17 @@
 // objects. It is pure: facts in, complete desired objects out.
 package cage
 
-// The ports of a gateway.
+// The ports of a gateway. It binds none below 1024, which would take a right or a setting of the node's kernel: its Service
+// has those that an agent knows of by itself.
 const (
 	// ProxyPort is where its own agent sends its calls.
 	ProxyPort = 3128
+	// TLSPort is where calls of the agent come that know of no proxy: 443 of the Service.
+	TLSPort = 8443
+	// PlainPort is where calls that are not encrypted are refused: 80 of the Service.
+	PlainPort = 8080
+	// DNSPort is the agent's resolver, over UDP and TCP: 53 of the Service.
+	DNSPort = 5353
 	// InboundPort is where providers deliver messages.
 	InboundPort = 9443
 	// HealthPort is for the kubelet only.

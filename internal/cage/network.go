@@ -2,6 +2,7 @@ package cage
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,15 +31,21 @@ var (
 // services give the gateway an address that stays while its pods change, and the StatefulSet its domain.
 func services(claw *v1alpha1.Claw) []Object {
 	gateway, agent := GatewayName(claw.Name), AgentName(claw.Name)
-	port := func(name string, number int32) *corev1ac.ServicePortApplyConfiguration {
-		return corev1ac.ServicePort().WithName(name).WithProtocol(corev1.ProtocolTCP).WithPort(number).WithTargetPort(intstr.FromInt32(number))
+	port := func(name string, protocol corev1.Protocol, number, target int32) *corev1ac.ServicePortApplyConfiguration {
+		return corev1ac.ServicePort().WithName(name).WithProtocol(protocol).WithPort(number).WithTargetPort(intstr.FromInt32(target))
 	}
 	return []Object{
 		child(corev1ac.Service(gateway, claw.Namespace), claw, v1alpha1.ComponentGateway).
 			WithSpec(corev1ac.ServiceSpec().
 				WithType(corev1.ServiceTypeClusterIP).
 				WithSelector(podLabels(claw, v1alpha1.ComponentGateway)).
-				WithPorts(port("proxy", ProxyPort), port("inbound", InboundPort))),
+				WithPorts(
+					port("proxy", corev1.ProtocolTCP, ProxyPort, ProxyPort),
+					port("inbound", corev1.ProtocolTCP, InboundPort, InboundPort),
+					port("https", corev1.ProtocolTCP, 443, TLSPort),
+					port("http", corev1.ProtocolTCP, 80, PlainPort),
+					port("dns", corev1.ProtocolUDP, 53, DNSPort),
+					port("dns-tcp", corev1.ProtocolTCP, 53, DNSPort))),
 		child(corev1ac.Service(agent, claw.Namespace), claw, v1alpha1.ComponentAgent).
 			WithSpec(corev1ac.ServiceSpec().
 				WithType(corev1.ServiceTypeClusterIP).
@@ -55,14 +62,19 @@ func networkPolicies(in ClawInput) []Object {
 	agent := networkingv1ac.NetworkPolicyPeer().WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(podLabels(claw, v1alpha1.ComponentAgent)))
 	return []Object{
 		policy(claw, v1alpha1.ComponentAgent, AgentName(claw.Name)).WithSpec(policySpec(claw, v1alpha1.ComponentAgent).
-			WithEgress(networkingv1ac.NetworkPolicyEgressRule().WithTo(gateway).WithPorts(tcp(ProxyPort))).
+			WithEgress(networkingv1ac.NetworkPolicyEgressRule().WithTo(gateway).WithPorts(agentPorts()...)).
 			WithIngress(networkingv1ac.NetworkPolicyIngressRule().WithFrom(gateway).WithPorts(tcp(in.Grant.AgentPort)))),
 		policy(claw, v1alpha1.ComponentGateway, GatewayName(claw.Name)).WithSpec(policySpec(claw, v1alpha1.ComponentGateway).
 			WithIngress(
-				networkingv1ac.NetworkPolicyIngressRule().WithFrom(agent).WithPorts(tcp(ProxyPort)),
+				networkingv1ac.NetworkPolicyIngressRule().WithFrom(agent).WithPorts(agentPorts()...),
 				inboundRule(in.Settings.InboundFrom)).
 			WithEgress(gatewayEgress(in, agent)...)),
 	}
+}
+
+// agentPorts are those of the gateway's pod that are for its agent. Policies are about pods, past their Services.
+func agentPorts() []*networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return []*networkingv1ac.NetworkPolicyPortApplyConfiguration{tcp(ProxyPort), tcp(TLSPort), tcp(PlainPort), udp(DNSPort), tcp(DNSPort)}
 }
 
 func policy(claw *v1alpha1.Claw, component, name string) *networkingv1ac.NetworkPolicyApplyConfiguration {
@@ -95,6 +107,9 @@ func gatewayEgress(in ClawInput, agent *networkingv1ac.NetworkPolicyPeerApplyCon
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{"app.kubernetes.io/name": LedgerName}))).
 			WithPorts(tcp(LedgerPort)),
 	}
+	if private := privatePeers(in.PrivateNetworks); len(private) > 0 {
+		rules = append(rules, rule().WithTo(private...).WithPorts(tcp(443)))
+	}
 	rules = append(rules, overrideRules(in.Settings.Resolve)...)
 	// By port only: on Cilium an ipBlock never matches a node, which is where API servers often are.
 	if len(in.Platform.APIServerPorts) > 0 {
@@ -124,6 +139,42 @@ func publicPeers() []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
 		networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("0.0.0.0/0").WithExcept(notPublic4...)),
 		networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("::/0").WithExcept(notPublic6...)),
 	}
+}
+
+// neverPrivate are networks in which no service of an organization's own is, whatever it says: the machine itself, what
+// is linked to it, and where clouds tell machines their secrets.
+var neverPrivate = prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32",
+	"::1/128", "fe80::/10", "fd00:ec2::/32", "fd20:ce::254/128")
+
+// private are the networks that are nobody's on the internet.
+var private = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, t := range texts {
+		out = append(out, netip.MustParsePrefix(t))
+	}
+	return out
+}
+
+// privatePeers are the networks that an organization's own connectors say they are in, as far as anybody may say that.
+// What is public is open anyway.
+func privatePeers(networks []netip.Prefix) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	var peers []*networkingv1ac.NetworkPolicyPeerApplyConfiguration
+	for _, n := range networks {
+		n = n.Masked()
+		isWithin := func(p netip.Prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) }
+		if !slices.ContainsFunc(private, isWithin) || slices.ContainsFunc(neverPrivate, isWithin) {
+			continue
+		}
+		block := networkingv1ac.IPBlock().WithCIDR(n.String())
+		for _, never := range neverPrivate {
+			if n.Overlaps(never) {
+				block.WithExcept(never.String())
+			}
+		}
+		peers = append(peers, networkingv1ac.NetworkPolicyPeer().WithIPBlock(block))
+	}
+	return peers
 }
 
 // overrideRules open exactly the addresses an installation gives to hosts, which may be private.

@@ -126,7 +126,8 @@ type Auth struct {
 	Header string `json:"header,omitempty"`
 	// Format of what is put there, around {{value}}.
 	Format string `json:"format,omitempty"`
-	// Basic says that what Format makes, a name and a password with a colon between, is written as RFC 7617 does.
+	// Basic says that what Format makes, a name and a password with a colon between, is written as RFC 7617 does. The
+	// key may be both.
 	Basic bool `json:"basic,omitempty"`
 	// Path is set where what Format makes is the path's first segment after the base, instead of a header.
 	Path bool `json:"path,omitempty"`

@@ -116,7 +116,7 @@ func TestMatchRefuses(t *testing.T) {
 		request  Request
 		unlisted bool
 	}{
-		"operation not listed":         {request: post("/api/conversations.history", formType, "channel=C0SUPPORT"), unlisted: true},
+		"operation not listed":         {request: post("/api/conversations.everything", formType, "channel=C0SUPPORT"), unlisted: true},
 		"method of another":            {request: Request{Method: "GET", Path: "/api/chat.postMessage"}, unlisted: true},
 		"method in small letters":      {request: Request{Method: "post", Path: "/api/auth.test"}, unlisted: true},
 		"method with a tail":           {request: Request{Method: "POST ", Path: "/api/auth.test"}, unlisted: true},

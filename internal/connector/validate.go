@@ -228,8 +228,8 @@ func (a Auth) check() error {
 		return fmt.Errorf("format: %q must have %s once", a.Format, slotValue)
 	case a.Path && (a.Header != "" || a.Basic || !isLiteral(strings.Replace(a.Format, slotValue, "", 1)) || strings.Contains(a.Format, "/")):
 		return errors.New("a key in the path is one segment, and in no header")
-	case a.Basic && !strings.Contains(a.Format, ":"):
-		return errors.New("format: a name and a password have a colon between them")
+	case a.Basic && a.Format != slotValue && !strings.Contains(a.Format, ":"):
+		return errors.New("format: a name and a password have a colon between them; where the key has both, it is the key alone")
 	case a.Basic && !strings.EqualFold(a.Header, "Authorization"):
 		return errors.New("header: a name and a password go into Authorization")
 	case !a.Path && (!headerShape.MatchString(a.Header) || a.Header != http.CanonicalHeaderKey(a.Header) && a.Header != strings.ToLower(a.Header)):

@@ -32,6 +32,12 @@ func (w world) narrower(t *testing.T, what string, claw *v1alpha1.Claw, before, 
 			return false
 		}
 	}
+	for _, c := range a.Connectors {
+		if !slices.Contains(b.Connectors, c) {
+			t.Errorf("%s brought connector %s", what, c.Name)
+			return false
+		}
+	}
 	for _, one := range a.Audience {
 		for _, p := range one.Principals {
 			if !inAudience(b, string(one.Connector), p) {
@@ -43,12 +49,19 @@ func (w world) narrower(t *testing.T, what string, claw *v1alpha1.Claw, before, 
 	if a.State == v1alpha1.GrantRevoked {
 		return true // nothing of it counts any more
 	}
-	limit, was := a.Limits.RequestsPerMinute, b.Limits.RequestsPerMinute
-	if was != 0 && (limit == 0 || limit > was) || b.ExpiresAt != nil && (a.ExpiresAt == nil || a.ExpiresAt.After(b.ExpiresAt.Time)) || after.RuntimeAllowed && !before.RuntimeAllowed {
+	if raised(a.Limits, b.Limits) || b.ExpiresAt != nil && (a.ExpiresAt == nil || a.ExpiresAt.After(b.ExpiresAt.Time)) || after.RuntimeAllowed && !before.RuntimeAllowed {
 		t.Errorf("%s raised a limit, an end, or what may run", what)
 		return false
 	}
 	return true
+}
+
+// raised reports whether a limit is above what it was.
+func raised(now, was v1alpha1.Limits) bool {
+	above := func(now, was int64) bool { return was != 0 && (now == 0 || now > was) }
+	return above(int64(now.RequestsPerMinute), int64(was.RequestsPerMinute)) || above(now.TokensPerDay, was.TokensPerDay) ||
+		above(int64(now.ConcurrentRequests), int64(was.ConcurrentRequests)) || above(int64(now.RequestKiB), int64(was.RequestKiB)) ||
+		above(int64(now.ResponseKiB), int64(was.ResponseKiB))
 }
 
 // I1: taking an allow away, or adding a denial or a requirement, never widens a grant.
@@ -128,7 +141,19 @@ func (w world) require(r *v1alpha1.PolicyRequirements) {
 	case 6:
 		r.Credentials.MaxAgeDays = stricter(w, r.Credentials.MaxAgeDays)
 	default:
-		r.Limits.RequestsPerMinute = stricter(w, r.Limits.RequestsPerMinute)
+		l := &r.Limits
+		switch w.Intn(5) {
+		case 0:
+			l.RequestsPerMinute = stricter(w, l.RequestsPerMinute)
+		case 1:
+			l.TokensPerDay = int64(stricter(w, int32(l.TokensPerDay)))
+		case 2:
+			l.ConcurrentRequests = stricter(w, l.ConcurrentRequests)
+		case 3:
+			l.RequestKiB = stricter(w, l.RequestKiB)
+		default:
+			l.ResponseKiB = stricter(w, l.ResponseKiB)
+		}
 	}
 }
 
@@ -209,7 +234,11 @@ func (w world) lessTools(rule *v1alpha1.ToolRule) {
 	rule.Resources = slices.Clone(rule.Resources)
 	if len(rule.Resources) > 0 && w.chance(70) {
 		scope := &rule.Resources[w.Intn(len(rule.Resources))]
-		scope.Names = drop(w, scope.Names)
+		if w.chance(40) {
+			scope.Domains = drop(w, scope.Domains)
+		} else {
+			scope.Names = drop(w, scope.Names)
+		}
 		return
 	}
 	rule.Resources = drop(w, rule.Resources)
@@ -331,9 +360,12 @@ func TestLessDirectoryNeverWidens(t *testing.T) {
 			}
 		}
 		for i := range in.Organization.Spec.Members { // each has identities of their own
-			for _, ids := range in.Organization.Spec.Members[i].Identities {
+			for kind, ids := range in.Organization.Spec.Members[i].Identities {
 				for k := range ids {
 					ids[k] = worldUsers[(i+k)%len(worldUsers)]
+					if kind == "email" {
+						ids[k] = worldMail[(i+k)%len(worldMail)]
+					}
 				}
 				clear(ids[min(len(ids), 1):])
 			}
@@ -367,7 +399,8 @@ func (w world) leave(spec *v1alpha1.ClawOrganizationSpec) string {
 	case 3:
 		if len(spec.Members) > 0 {
 			m := &spec.Members[w.Intn(len(spec.Members))]
-			m.Identities["slack"] = drop(w, m.Identities["slack"])
+			kind := one(w, []string{"slack", "slack", "email"})
+			m.Identities[kind] = drop(w, m.Identities[kind])
 		}
 		return "an identity"
 	default:

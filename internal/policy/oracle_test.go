@@ -225,12 +225,45 @@ func (o oracle) beyond(connector, channel string) bool {
 	return o.Claw.Spec.Visibility == v1alpha1.VisibilityPrivate && (connector != "slack" || channel[0] != 'D')
 }
 
+// named tells whether one of some patterns stands for an id, which is as a connector finds it.
+func named(connector, kind string, patterns []v1alpha1.Pattern, name string) bool {
+	return slices.ContainsFunc(patterns, func(p v1alpha1.Pattern) bool { return Matches(v1alpha1.Pattern(id(connector, kind, string(p))), name) })
+}
+
+// scoped tells whether a scope of an allow or of a request is about a resource.
+func scoped(connector string, s v1alpha1.ResourceScope, r Resource) bool {
+	facts, known := worldCatalogue[connector][r.Type]
+	return s.Type == r.Type && known && (named(connector, r.Type, s.Names, r.Name) || facts.Address && in(nil, s.Domains, r.Name))
+}
+
+// shut tells whether a scope of a denial is about a resource: what cannot be meant is about everything.
+func shut(connector string, s v1alpha1.ResourceScope, r Resource) bool {
+	facts, known := worldCatalogue[connector][s.Type]
+	return !known || s.Type == r.Type && (len(s.Names)+len(s.Domains) == 0 || len(s.Domains) > 0 && !facts.Address ||
+		slices.Contains(s.Domains, "Cust.Example") || scoped(connector, s, r) || facts.Address && in(nil, s.Domains, strings.TrimSuffix(r.Name, "."))) // a domain in full is the same one
+}
+
+// another tells whether a Private Claw would reach somebody else than its owner.
+func (o oracle) another(connector string, r Resource) bool {
+	kind := worldCatalogue[connector][r.Type].Identity
+	if kind == "" || o.Claw.Spec.Visibility != v1alpha1.VisibilityPrivate {
+		return false
+	}
+	var who []v1alpha1.MemberName
+	for _, m := range o.members {
+		if slices.ContainsFunc(m.Identities[kind], func(i string) bool { return strings.ToLower(i) == r.Name }) {
+			who = append(who, m.Name)
+		}
+	}
+	return len(who) != 1 || who[0] != o.Claw.Spec.Owner
+}
+
 func toolRuleFits(rule v1alpha1.ToolRule, call Call) bool {
 	if string(rule.Connector) != call.Connector || !slices.Contains(rule.Actions, call.Action) {
 		return false
 	}
 	for _, r := range call.Resources {
-		if !slices.ContainsFunc(rule.Resources, func(s v1alpha1.ResourceScope) bool { return s.Type == r.Type && matchesAny(s.Names, r.Name) }) {
+		if !slices.ContainsFunc(rule.Resources, func(s v1alpha1.ResourceScope) bool { return scoped(call.Connector, s, r) }) {
 			return false
 		}
 	}
@@ -248,7 +281,7 @@ func (o oracle) toolDenied(call Call) bool {
 			}
 			for _, s := range rule.Resources {
 				for _, r := range call.Resources {
-					if s.Type == r.Type && (len(s.Names) == 0 || matchesAny(s.Names, r.Name)) {
+					if shut(call.Connector, s, r) {
 						return true
 					}
 				}
@@ -257,7 +290,7 @@ func (o oracle) toolDenied(call Call) bool {
 		for _, rule := range p.Spec.Deny.Channels {
 			for _, r := range call.Resources {
 				if string(rule.Connector) == call.Connector && len(rule.Users)+len(rule.Correspondents.Users)+len(rule.Correspondents.Domains) == 0 && r.Type == ResourceChannel &&
-					(len(rule.Channels) == 0 || matchesAny(rule.Channels, r.Name)) {
+					(len(rule.Channels) == 0 || named(call.Connector, ResourceChannel, rule.Channels, r.Name)) {
 					return true
 				}
 			}
@@ -268,7 +301,7 @@ func (o oracle) toolDenied(call Call) bool {
 
 func (o oracle) tool(call Call) bool {
 	for _, r := range call.Resources {
-		if r.Type == ResourceChannel && o.beyond(call.Connector, r.Name) {
+		if r.Type == ResourceChannel && o.beyond(call.Connector, r.Name) || o.another(call.Connector, r) {
 			return false
 		}
 	}
@@ -284,7 +317,7 @@ func (o oracle) tool(call Call) bool {
 // model tells whether each model is asked for and allowed; one entry must ask for all of them.
 func (o oracle) model(call Call) bool {
 	fits := func(connector v1alpha1.ConnectorName, models []v1alpha1.Pattern, r Resource) bool {
-		return string(connector) == call.Connector && r.Type == ResourceModel && matchesAny(models, r.Name)
+		return string(connector) == call.Connector && r.Type == ResourceModel && named(call.Connector, ResourceModel, models, r.Name)
 	}
 	asked := slices.ContainsFunc(o.Claw.Spec.Models, func(m v1alpha1.ModelRequest) bool {
 		return o.usable(m.Connector, m.Credential) && !slices.ContainsFunc(call.Resources, func(r Resource) bool { return !fits(m.Connector, m.Models, r) })
@@ -299,7 +332,7 @@ func (o oracle) model(call Call) bool {
 				allowed = allowed || fits(rule.Connector, rule.Models, r)
 			}
 			for _, rule := range p.Spec.Deny.Models {
-				if string(rule.Connector) == call.Connector && (len(rule.Models) == 0 || matchesAny(rule.Models, r.Name)) {
+				if string(rule.Connector) == call.Connector && (len(rule.Models) == 0 || named(call.Connector, ResourceModel, rule.Models, r.Name)) {
 					return false
 				}
 			}
@@ -320,7 +353,7 @@ func in(users []v1alpha1.Pattern, domains []v1alpha1.Domain, actor string) bool 
 // channel tells whether a channel is open to a user as a member, or as a correspondent, visibility aside.
 func (o oracle) channel(m Message, outside bool) bool {
 	fits := func(rule v1alpha1.ChannelRule) bool {
-		return string(rule.Connector) == m.Connector && matchesAny(rule.Channels, m.Channel) &&
+		return string(rule.Connector) == m.Connector && named(m.Connector, ResourceChannel, rule.Channels, m.Channel) &&
 			(outside && in(rule.Correspondents.Users, rule.Correspondents.Domains, m.Actor) || !outside && in(rule.Users, nil, m.Actor))
 	}
 	asked := slices.ContainsFunc(o.Claw.Spec.Channels, func(c v1alpha1.ChannelRequest) bool {
@@ -341,7 +374,7 @@ func (o oracle) channel(m Message, outside bool) bool {
 }
 
 func channelDenied(rule v1alpha1.ChannelRule, m Message, outside bool) bool {
-	if string(rule.Connector) != m.Connector || len(rule.Channels) > 0 && !matchesAny(rule.Channels, m.Channel) {
+	if string(rule.Connector) != m.Connector || len(rule.Channels) > 0 && !named(m.Connector, ResourceChannel, rule.Channels, m.Channel) {
 		return false
 	}
 	c := rule.Correspondents

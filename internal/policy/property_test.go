@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"encoding/json"
 	"flag"
+	"math"
 	"math/rand"
 	"reflect"
 	"slices"
@@ -55,6 +57,9 @@ func TestGrantIsWithinRequestAndPolicies(t *testing.T) {
 		for _, held := range result.Withheld {
 			seen["withheld "+kindOfPath(held.Path)+" "+string(held.Reason)]++
 		}
+		if !o.carries(t, seen, &result.Grant) {
+			return false
+		}
 		for range 10 {
 			if !w.judge(t, seen, o, &result.Grant) {
 				return false
@@ -73,6 +78,9 @@ func TestGrantIsWithinRequestAndPolicies(t *testing.T) {
 		"withheld users NotAllowed": 500, "withheld users DeniedByPolicy": 200, "withheld correspondents BeyondVisibility": 500,
 		"withheld domains NotAllowed": 500, "withheld domains DeniedByPolicy": 50, "withheld actions NotAllowed": 500, "withheld actions DeniedByPolicy": 100,
 		"withheld names NotAllowed": 500, "withheld names DeniedByPolicy": 200, "withheld names BeyondVisibility": 500,
+		"withheld type UnknownResourceType": 200, "withheld domains UnknownResourceType": 20, "withheld domains BeyondVisibility": 100,
+		"reached recipient": 300, "reached recipient by its domain": 100, "reached mailbox": 300, "reached repository": 300, "reached its owner": 50,
+		"carried a connector": 500, "limited": 500,
 		"withheld models NotAllowed": 500, "withheld models DeniedByPolicy": 200,
 	})
 }
@@ -114,6 +122,7 @@ func (w world) judge(t *testing.T, seen often, o oracle, grant *v1alpha1.ClawGra
 	switch {
 	case verdict.Allowed:
 		seen["allowed "+string(call.Authority)]++
+		o.reached(seen, grant, call)
 	default:
 		seen["denied by "+verdict.Rule]++
 	}
@@ -124,6 +133,69 @@ func (w world) judge(t *testing.T, seen often, o oracle, grant *v1alpha1.ClawGra
 		seen["heard a member"]++
 	}
 	return true
+}
+
+// reached counts what a call that is allowed is about.
+func (o oracle) reached(seen often, grant *v1alpha1.ClawGrantSpec, call Call) {
+	for _, r := range call.Resources {
+		seen["reached "+r.Type]++
+		if r.Type == "recipient" && o.Claw.Spec.Visibility == v1alpha1.VisibilityPrivate {
+			seen["reached its owner"]++
+		}
+		byName := slices.ContainsFunc(grant.Tools, func(e v1alpha1.ToolRequest) bool {
+			return slices.ContainsFunc(e.Resources, func(s v1alpha1.ResourceScope) bool { return s.Type == r.Type && matchesAny(s.Names, r.Name) })
+		})
+		if !byName {
+			seen["reached "+r.Type+" by its domain"]++
+		}
+	}
+}
+
+// carries compares what comes with a grant: the least of each limit, and the organization's own connectors that its
+// entries use.
+func (o oracle) carries(t *testing.T, seen often, grant *v1alpha1.ClawGrantSpec) bool {
+	t.Helper()
+	var want v1alpha1.Limits
+	if grant.State != v1alpha1.GrantRevoked {
+		want = o.limits()
+	}
+	if grant.Limits != want {
+		t.Errorf("limits %+v, want %+v", grant.Limits, want)
+		return false
+	}
+	if want != (v1alpha1.Limits{}) {
+		seen["limited"]++
+	}
+	data, err := json.Marshal([]any{grant.Channels, grant.Tools, grant.Models})
+	used := err == nil && strings.Contains(string(data), `"connector":"github"`)
+	if used {
+		seen["carried a connector"]++
+	}
+	if used != (len(grant.Connectors) == 1) || used && grant.Connectors[0] != (v1alpha1.GrantConnector{Name: "github", Definition: "connector: github"}) {
+		t.Errorf("connectors %+v of a grant that uses one: %t", grant.Connectors, used)
+		return false
+	}
+	return true
+}
+
+// limits are the least of all that the policies over the Claw require.
+func (o oracle) limits() v1alpha1.Limits {
+	none := int64(math.MaxInt64)
+	found := [5]int64{none, none, none, none, none}
+	for _, p := range o.over {
+		l := p.Spec.Require.Limits
+		for i, v := range []int64{int64(l.RequestsPerMinute), l.TokensPerDay, int64(l.ConcurrentRequests), int64(l.RequestKiB), int64(l.ResponseKiB)} {
+			if v > 0 {
+				found[i] = min(found[i], v)
+			}
+		}
+	}
+	for i := range found {
+		if found[i] == none {
+			found[i] = 0
+		}
+	}
+	return v1alpha1.Limits{RequestsPerMinute: int32(found[0]), TokensPerDay: found[1], ConcurrentRequests: int32(found[2]), RequestKiB: int32(found[3]), ResponseKiB: int32(found[4])}
 }
 
 func (o oracle) everySpeech(call Call) bool {
@@ -194,6 +266,7 @@ func scribble(g *v1alpha1.ClawGrantSpec) {
 		wipe(t.Actions)
 		for _, r := range t.Resources {
 			wipe(r.Names)
+			wipe(r.Domains)
 		}
 		if t.Schedule != nil {
 			t.Schedule.TimeZone = "x"
@@ -206,6 +279,7 @@ func scribble(g *v1alpha1.ClawGrantSpec) {
 	for _, c := range g.Credentials {
 		wipe(c.Slots)
 	}
+	clear(g.Connectors)
 	for _, s := range g.Schedules {
 		clear(s.Windows)
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math/rand"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,23 +20,29 @@ type world struct {
 
 var (
 	worldConnectors = []v1alpha1.ConnectorName{"slack", "slack", "slack", "github", "nope"} // the catalogue has no "nope"
-	worldCatalogue  = Connectors{"slack": worldFacts, "github": worldFacts}
-	worldFacts      = map[string]ResourceFacts{ResourceChannel: {}, "repository": {}, ResourceModel: {}}
-	worldMembers    = []v1alpha1.MemberName{"sarah", "lee", "kim", "ghost"}
-	worldTeams      = []v1alpha1.TeamName{"support", "sales"}
-	worldActions    = []v1alpha1.Action{v1alpha1.ActionRead, v1alpha1.ActionWrite, v1alpha1.ActionDelete, v1alpha1.ActionAdmin}
-	worldChannels   = []string{"C1", "C12", "C2", "D1", "D12"}
-	worldUsers      = []string{"T/U1", "T/U12", "T/U2", "X/U3"}
-	worldModels     = []string{"claude-a", "claude-ab", "gpt-a"}
-	worldTypes      = []string{ResourceChannel, "repository"}
-	worldVisible    = []v1alpha1.Visibility{v1alpha1.VisibilityPrivate, v1alpha1.VisibilityTeam, v1alpha1.VisibilityOrganization}
-	worldOutsiders  = []string{"ann@cust.example", "bob@cust.example", "ann@Other.Example", "T9/U9", "@cust.example"}
-	worldDomains    = []v1alpha1.Domain{"cust.example", "other.example", "Cust.Example"} // the last one is none
-	worldClasses    = []v1alpha1.ObjectName{"gvisor", "kata"}
-	worldStores     = []v1alpha1.StoreReference{{Kind: v1alpha1.StoreOfCluster, Name: "vault"}, {Kind: v1alpha1.StoreInCage, Name: "vault"}}
-	worldKeys       = []string{"acme/a", "acme/ab", "other", "acme/../a"}
-	worldZones      = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"}
-	worldNow        = time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC) // clocks change two days later in Europe; in America they have
+	worldCatalogue  = Connectors{
+		"slack": {ResourceChannel: {}, "repository": {}, ResourceModel: {}, "recipient": worldRecipient, "mailbox": {Address: true}},
+		"github": {ResourceChannel: {IgnoreCase: true}, "repository": {IgnoreCase: true}, ResourceModel: {IgnoreCase: true},
+			"recipient": worldRecipient, "mailbox": {Address: true, IgnoreCase: true}},
+	}
+	worldRecipient = ResourceFacts{Address: true, IgnoreCase: true, Identity: "email"}
+	worldMembers   = []v1alpha1.MemberName{"sarah", "lee", "kim", "ghost"}
+	worldTeams     = []v1alpha1.TeamName{"support", "sales"}
+	worldActions   = []v1alpha1.Action{v1alpha1.ActionRead, v1alpha1.ActionWrite, v1alpha1.ActionDelete, v1alpha1.ActionAdmin}
+	worldChannels  = []string{"C1", "C12", "C2", "D1", "D12"}
+	worldUsers     = []string{"T/U1", "T/U12", "T/U2", "X/U3"}
+	worldModels    = []string{"claude-a", "claude-ab", "gpt-a"}
+	worldTypes     = []string{ResourceChannel, "repository", "recipient", "mailbox"}
+	worldRepos     = []string{"acme/x", "Acme/x", "ACME/xy", "acme/y"}
+	worldMail      = []string{"ann@cust.example", "Bob@cust.example", "bob@other.example", "ann@Other.Example", "ann@cust.example.", "ann"}
+	worldVisible   = []v1alpha1.Visibility{v1alpha1.VisibilityPrivate, v1alpha1.VisibilityTeam, v1alpha1.VisibilityOrganization}
+	worldOutsiders = []string{"ann@cust.example", "bob@cust.example", "ann@Other.Example", "T9/U9", "@cust.example"}
+	worldDomains   = []v1alpha1.Domain{"cust.example", "other.example", "Cust.Example"} // the last one is none
+	worldClasses   = []v1alpha1.ObjectName{"gvisor", "kata"}
+	worldStores    = []v1alpha1.StoreReference{{Kind: v1alpha1.StoreOfCluster, Name: "vault"}, {Kind: v1alpha1.StoreInCage, Name: "vault"}}
+	worldKeys      = []string{"acme/a", "acme/ab", "other", "acme/../a"}
+	worldZones     = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"}
+	worldNow       = time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC) // clocks change two days later in Europe; in America they have
 )
 
 func one[T any](w world, of []T) T { return of[w.Intn(len(of))] }
@@ -86,9 +93,36 @@ func (w world) channelRule(exact bool) v1alpha1.ChannelRule {
 func (w world) toolRule(exact bool) v1alpha1.ToolRule {
 	rule := v1alpha1.ToolRule{Connector: one(w, worldConnectors), Actions: some(w, worldActions)}
 	for _, kind := range some(w, worldTypes) {
-		rule.Resources = append(rule.Resources, v1alpha1.ResourceScope{Type: kind, Names: w.patterns(worldChannels, exact)})
+		scope := v1alpha1.ResourceScope{Type: kind, Names: w.patterns(worldNames(kind), exact)}
+		if w.chance(3) {
+			scope.Type = "typo"
+		}
+		if !exact && w.chance(map[string]int{"recipient": 60, "mailbox": 40, "repository": 3}[kind]) {
+			scope.Domains = some(w, worldDomains)
+		}
+		rule.Resources = append(rule.Resources, scope)
 	}
 	return rule
+}
+
+// worldNames are those of a type.
+func worldNames(kind string) []string {
+	switch kind {
+	case "recipient", "mailbox":
+		return worldMail
+	case "repository":
+		return worldRepos
+	default:
+		return worldChannels
+	}
+}
+
+// id is a name as a connector finds it in a call.
+func id(connector, kind, name string) string {
+	if worldCatalogue[connector][kind].IgnoreCase || worldCatalogue[connector][kind].Address {
+		return strings.ToLower(name)
+	}
+	return name
 }
 
 func (w world) modelRule(exact bool) v1alpha1.ModelRule {
@@ -175,10 +209,13 @@ func (w world) requirements() v1alpha1.PolicyRequirements {
 		r.Credentials.MaxAgeDays = int32(1 + w.Intn(60))
 	}
 	if w.chance(20) {
-		r.Limits.RequestsPerMinute = int32(1 + w.Intn(5))
+		r.Limits = v1alpha1.Limits{RequestsPerMinute: w.limit(), TokensPerDay: int64(w.limit()), ConcurrentRequests: w.limit(), RequestKiB: w.limit(), ResponseKiB: w.limit()}
 	}
 	return r
 }
+
+// limit is none more often than not.
+func (w world) limit() int32 { return max(0, int32(w.Intn(11)-5)) }
 
 // instant is a time near now: most often soon, sometimes much later, sometimes none.
 func (w world) instant() time.Time {
@@ -244,7 +281,7 @@ func (w world) organization() *v1alpha1.ClawOrganization {
 }
 
 func (w world) member(name v1alpha1.MemberName) v1alpha1.Member {
-	return v1alpha1.Member{Name: name, Identities: map[string][]string{"slack": some(w, worldUsers), "github": some(w, worldUsers)}}
+	return v1alpha1.Member{Name: name, Identities: map[string][]string{"slack": some(w, worldUsers), "github": some(w, worldUsers), "email": some(w, worldMail)}}
 }
 
 // files hold a part of the directory, some of which the spec or another file says too.
@@ -296,6 +333,11 @@ func (w world) claw() *v1alpha1.Claw {
 		if w.chance(10) {
 			ask.Schedule = w.schedule()
 		}
+		for i := range ask.Resources {
+			if scope := &ask.Resources[i]; scope.Type == "recipient" && claw.Spec.Visibility == v1alpha1.VisibilityPrivate && w.chance(50) {
+				scope.Names = append(scope.Names, v1alpha1.Wildcard) // exactly its owner's
+			}
+		}
 		claw.Spec.Tools = append(claw.Spec.Tools, ask)
 	}
 	for _, rule := range many(w, 3, w.modelRule, w.exact) {
@@ -304,6 +346,8 @@ func (w world) claw() *v1alpha1.Claw {
 	return claw
 }
 
+var worldOwn = OwnConnectors{Definitions: map[v1alpha1.ConnectorName]string{"github": "connector: github", "unused": "connector: unused"}}
+
 // scene is an input, and the files its directory is from.
 type scene struct {
 	Input
@@ -311,7 +355,7 @@ type scene struct {
 }
 
 func (w world) scene() scene {
-	in := scene{Input: Input{Organization: w.organization(), Claw: w.claw(), Catalogue: worldCatalogue}, files: w.files()}
+	in := scene{Input: Input{Organization: w.organization(), Claw: w.claw(), Catalogue: worldCatalogue, Own: worldOwn}, files: w.files()}
 	for i := range w.Intn(4) {
 		in.Policies = append(in.Policies, w.policy(i))
 	}
@@ -341,7 +385,8 @@ func generous() v1alpha1.ClawPolicy {
 	allow.Visibility = worldVisible
 	for _, c := range []v1alpha1.ConnectorName{"slack", "github"} {
 		allow.Channels = append(allow.Channels, v1alpha1.ChannelRule{Connector: c, Channels: all, Users: all, Correspondents: v1alpha1.Correspondents{Users: all}})
-		allow.Tools = append(allow.Tools, v1alpha1.ToolRule{Connector: c, Actions: worldActions, Resources: []v1alpha1.ResourceScope{{Type: ResourceChannel, Names: all}, {Type: "repository", Names: all}}})
+		allow.Tools = append(allow.Tools, v1alpha1.ToolRule{Connector: c, Actions: worldActions, Resources: []v1alpha1.ResourceScope{
+			{Type: ResourceChannel, Names: all}, {Type: "repository", Names: all}, {Type: "recipient", Names: all}, {Type: "mailbox", Names: all, Domains: worldDomains}}})
 		allow.Models = append(allow.Models, v1alpha1.ModelRule{Connector: c, Models: all})
 	}
 	for _, s := range worldStores {
@@ -377,7 +422,7 @@ func (w world) call(claw *v1alpha1.Claw) Call {
 		Authority: one(w, []Authority{AuthorityTool, AuthorityTool, AuthorityChannel, AuthorityModel, AuthorityConnector, "bogus"}), At: w.instant()}
 	add := func(kind string, names []v1alpha1.Pattern, all []string) {
 		if len(names) > 0 && w.chance(70) {
-			call.Resources = append(call.Resources, Resource{Type: kind, Name: w.value(one(w, names), all)})
+			call.Resources = append(call.Resources, Resource{Type: kind, Name: id(call.Connector, kind, w.value(one(w, names), all))})
 		}
 	}
 	for range w.Intn(3) {
@@ -397,7 +442,11 @@ func (w world) call(claw *v1alpha1.Claw) Call {
 				call.Action = one(w, ask.Actions)
 			}
 			for _, scope := range ask.Resources {
-				add(scope.Type, scope.Names, worldChannels)
+				names := scope.Names
+				if len(scope.Domains) > 0 && w.chance(50) {
+					names = []v1alpha1.Pattern{v1alpha1.Wildcard}
+				}
+				add(scope.Type, names, worldNames(scope.Type))
 			}
 		}
 	}
@@ -427,6 +476,7 @@ func (w world) message(claw *v1alpha1.Claw) Message {
 			m.Channel = w.value(one(w, ask.Channels), worldChannels)
 		}
 	}
+	m.Channel = id(m.Connector, ResourceChannel, m.Channel)
 	return m
 }
 

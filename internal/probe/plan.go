@@ -73,19 +73,30 @@ func ParsePlan(text string) (Plan, error) {
 // EnvPlan is the environment variable a plan is read from.
 const EnvPlan = "CLAWSTAFF_PROBE"
 
-// Always is tried whatever a plan says: cloud metadata, and the internet over IPv6.
+// Always is tried whatever a plan says: cloud metadata, the resolvers that clouds and nodes have for everybody, and the
+// internet over IPv6.
 func Always() []Target {
 	return []Target{
 		{Name: "the cloud's metadata", Network: TCP, Address: netip.MustParseAddrPort("169.254.169.254:80")},
 		{Name: "the cloud's metadata over IPv6", Network: TCP, Address: netip.MustParseAddrPort("[fd00:ec2::254]:80")},
+		{Name: "the cloud's resolver", Network: DNS, Address: netip.MustParseAddrPort("169.254.169.254:53")},
+		{Name: "the cloud's resolver", Network: DNS, Address: netip.MustParseAddrPort("169.254.169.253:53")},
+		{Name: "the node's resolver", Network: DNS, Address: netip.MustParseAddrPort("169.254.20.10:53")}, // NodeLocal DNSCache
+		{Name: "a public resolver", Network: DNS, Address: netip.MustParseAddrPort("1.1.1.1:53")},
+		{Name: "a public resolver", Network: DNS, Address: netip.MustParseAddrPort("8.8.8.8:53")},
 		{Name: "the internet over IPv6", Network: TCP, Address: netip.MustParseAddrPort("[2606:4700:4700::1111]:443")},
 	}
 }
 
-// Checks is everything that must not be reachable: the plan's targets, what is always tried, and the
-// plan's node ports on the link-local routers that this pod sees.
-func Checks(p Plan, always []Target, routers []netip.Addr) []Target {
+// Checks is everything that must not be reachable: the plan's targets, what is always tried, the resolvers the pod was
+// given that are not its gateway, and the plan's node ports on the link-local routers that this pod sees.
+func Checks(p Plan, always []Target, resolvers, routers []netip.Addr) []Target {
 	out := append(append([]Target{}, p.Forbidden...), always...)
+	for _, resolver := range resolvers {
+		if resolver.Unmap() != p.Gateway.Addr().Unmap() {
+			out = append(out, Target{Name: "a resolver the pod was given", Network: DNS, Address: netip.AddrPortFrom(resolver, 53)})
+		}
+	}
 	for _, router := range routers {
 		for _, port := range p.NodePorts {
 			out = append(out, Target{

@@ -207,13 +207,19 @@ short line
 }
 
 func TestChecks(t *testing.T) {
-	plan := Plan{Forbidden: []Target{{"a", TCP, netip.MustParseAddrPort("10.0.0.1:443")}}, NodePorts: []uint16{6443, 53}}
+	plan := Plan{
+		Gateway:   netip.MustParseAddrPort("10.96.0.7:3128"),
+		Forbidden: []Target{{"a", TCP, netip.MustParseAddrPort("10.0.0.1:443")}}, NodePorts: []uint16{6443, 53},
+	}
+	resolvers := nameservers(strings.NewReader("# of the kubelet\nsearch acme.svc\nnameserver 10.96.0.7\nnameserver ::ffff:10.96.0.7\nnameserver 10.96.0.10\nnameserver fd00::a\nnameserver x\noptions ndots:1\n"))
 	routers := []netip.Addr{netip.MustParseAddr("fe80::1%eth0")}
 	var got []string
-	for _, c := range Checks(plan, Always(), routers) {
+	for _, c := range Checks(plan, Always(), resolvers, routers) {
 		got = append(got, c.Address.String())
 	}
-	want := []string{"10.0.0.1:443", "169.254.169.254:80", "[fd00:ec2::254]:80", "[2606:4700:4700::1111]:443", "[fe80::1%eth0]:6443", "[fe80::1%eth0]:53"}
+	want := []string{"10.0.0.1:443", "169.254.169.254:80", "[fd00:ec2::254]:80",
+		"169.254.169.254:53", "169.254.169.253:53", "169.254.20.10:53", "1.1.1.1:53", "8.8.8.8:53", "[2606:4700:4700::1111]:443",
+		"10.96.0.10:53", "[fd00::a]:53", "[fe80::1%eth0]:6443", "[fe80::1%eth0]:53"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -18,6 +18,8 @@ type Config struct {
 	Plan Plan
 	// Always is tried beside the plan.
 	Always []Target
+	// Resolvers finds the resolvers the pod was given; none where nil.
+	Resolvers func() []netip.Addr
 	// Routers finds link-local routers; looked up again each round, because neighbours become known.
 	Routers func() []netip.Addr
 	// Timeout of one attempt. What drops packets costs all of it, so it is also how long a proof takes.
@@ -99,7 +101,11 @@ func (f findings) summary() string {
 
 // round tries everything at the same time.
 func round(ctx context.Context, c Config) findings {
-	checks := Checks(c.Plan, c.Always, c.Routers())
+	var resolvers []netip.Addr
+	if c.Resolvers != nil {
+		resolvers = c.Resolvers()
+	}
+	checks := Checks(c.Plan, c.Always, resolvers, c.Routers())
 	found := findings{plan: c.Plan, tried: len(checks)}
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -188,6 +188,16 @@ func podRefusals() []refusal {
 				"an agent with a sibling's account":    func(p *corev1.Pod) { p.Spec.ServiceAccountName = "sibling-agent" },
 				"an agent that calls itself a sibling": func(p *corev1.Pod) { p.Labels[v1alpha1.LabelClaw] = "sibling" },
 			})...)},
+		{podsPolicy, "the one resolver of an agent", makers, false, changed(agent, map[string]func(*corev1.Pod){
+			"the cluster's resolver": func(p *corev1.Pod) { p.Spec.DNSPolicy, p.Spec.DNSConfig = corev1.DNSClusterFirst, nil },
+			"the cluster's, besides": func(p *corev1.Pod) { p.Spec.DNSPolicy = corev1.DNSClusterFirst },
+			"the node's resolver":    func(p *corev1.Pod) { p.Spec.DNSPolicy = corev1.DNSDefault },
+			"a second resolver":      func(p *corev1.Pod) { p.Spec.DNSConfig.Nameservers = append(p.Spec.DNSConfig.Nameservers, "10.96.0.10") },
+			"a domain to search in":  func(p *corev1.Pod) { p.Spec.DNSConfig.Searches = []string{"evil.example"} },
+			"a name that leads inside": func(p *corev1.Pod) {
+				p.Spec.HostAliases = []corev1.HostAlias{{IP: "10.0.0.1", Hostnames: []string{"slack.com"}}}
+			},
+		})},
 		{podsPolicy, "its one owner is to be", makers, false, append(
 			changed(gateway, map[string]func(*corev1.Pod){
 				"a pod of nobody":      func(p *corev1.Pod) { p.OwnerReferences = nil },

@@ -29,6 +29,8 @@ func (r *Reconciler) input(claw *v1alpha1.Claw, f facts) cage.ClawInput {
 		UpstreamCA:  f.upstreamCA,
 		LedgerCA:    f.platform.LedgerCA,
 		GatewayIP:   f.gatewayIP,
+
+		PrivateNetworks: privateNetworks(grant, r.Catalogue),
 		Agent: cage.Agent{
 			Hold:             f.hold != nil,
 			RuntimeClassName: f.runtimeClass,
@@ -42,6 +44,35 @@ func (r *Reconciler) input(claw *v1alpha1.Claw, f facts) cage.ClawInput {
 	}
 	in.AgentCredentials = delivered(grant, f.slots, r.Catalogue)
 	return in
+}
+
+// privateNetworks are those that the definitions in a grant say their services are in. A definition that is not usable has
+// none: what uses it is not granted.
+func privateNetworks(grant v1alpha1.ClawGrantSpec, catalogue *connector.Catalogue) []netip.Prefix {
+	if len(grant.Connectors) == 0 {
+		return nil
+	}
+	definitions := map[string][]byte{}
+	for _, c := range grant.Connectors {
+		definitions[string(c.Name)] = []byte(c.Definition)
+	}
+	own, _ := catalogue.With(definitions)
+	var out []netip.Prefix
+	for _, c := range grant.Connectors {
+		conn := own.Get(string(c.Name))
+		if conn == nil {
+			continue
+		}
+		for _, host := range conn.Hosts {
+			for _, text := range host.PrivateCIDRs {
+				if p, err := netip.ParsePrefix(text); err == nil {
+					out = append(out, p.Masked())
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }
 
 // delivered are the keys that the agent has too: what calls are made with, and never what messages are
@@ -128,7 +159,9 @@ func (r *Reconciler) probePlan(f facts) string {
 		}
 	}
 	if sibling, err := netip.ParseAddr(f.sibling); err == nil {
-		forbidden = append(forbidden, probe.Target{Name: "a sibling's gateway", Network: probe.TCP, Address: netip.AddrPortFrom(sibling, cage.ProxyPort)})
+		for _, port := range []uint16{cage.ProxyPort, 443, 53} {
+			forbidden = append(forbidden, probe.Target{Name: "a sibling's gateway", Network: probe.TCP, Address: netip.AddrPortFrom(sibling, port)})
+		}
 	}
 	forbidden = slices.Concat(forbidden, r.Outside, f.platform.Forbidden)
 	forbidden = forbidden[:min(len(forbidden), maxForbidden)]

@@ -22,6 +22,10 @@ func setGateway(c *apply.Conditions, f facts) {
 			c.False(kind, v1alpha1.ReasonQuotaExceeded, "the organization's quota has no room for the gateway's pod: delete a Claw, or have the platform raise spec.quota")
 			return
 		}
+		if f.gatewayIP == "" {
+			c.False(kind, v1alpha1.ReasonProgressing, "waiting for the address of the gateway's Service, which its agent knows it by")
+			return
+		}
 		c.False(kind, v1alpha1.ReasonProgressing, "waiting for the gateway's pod")
 		return
 	}

@@ -86,7 +86,8 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, source: &source{}, log: &audittest.Log{}, clock: testingclock.NewFakeClock(time.Unix(1_800_000_000, 0))}
-	r.agent = &agent{requests: make(chan received, 100)}
+	// There is room for all that a full spool can hold: a test need not read it for the agent to end.
+	r.agent = &agent{requests: make(chan received, 2*spoolMessages)}
 	r.agent.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		if req.Method != http.MethodPost || req.URL.Path != "/slack/events" {
